@@ -1,0 +1,173 @@
+"""Every option that this project adds to Detectron2's config, with its default, unit and effect."""
+
+import difflib
+import re
+from collections.abc import Sequence
+
+import torch
+from detectron2.config import CfgNode as CN
+from detectron2.config import get_cfg
+
+
+def add_dld_config(cfg: CN) -> None:
+    """Add the options of the text spotter to a Detectron2 config, in place."""
+    _add_model_config(cfg)
+    _add_input_config(cfg)
+    _add_run_config(cfg)
+
+
+def _add_model_config(cfg: CN) -> None:
+    # Detectron2's default is "cuda", which fails on machines without one.
+    cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+    text = cfg.MODEL.TEXT = CN()
+    # "alphanumeric36" (case-insensitive), "alphanumeric62", "printable95", or the path of a UTF-8 file
+    # that holds the characters themselves; line breaks in it are ignored.
+    text.CHARSET = "printable95"
+    # Longest word in characters; the decoder takes at most one step more, for the end token.
+    text.MAX_LENGTH = 32
+    # What to do with a checkpoint that was trained with other characters: "error", or "reinit" (load the
+    # rest, start the character layers afresh).
+    text.ON_CHARSET_CHANGE = "error"
+
+    head = cfg.MODEL.ROI_TEXT_HEAD = CN()
+    head.NAME = "AttentionTextHead"
+    # The feature map that words are read from (the paper: the stride-4 map of the FPN).
+    head.IN_FEATURE = "p2"
+    # Rows and columns of a word's features; (16, 64) is the paper's larger variant.
+    head.POOLER_RESOLUTION = (8, 32)
+    # Samples a bin and axis; 0 lets RoIAlign adapt them to the word's size.
+    head.POOLER_SAMPLING_RATIO = 0
+    # Cells of the feature map added around the box on each side.
+    head.POOLER_MARGIN = 1.0
+    # A word is read top to bottom when its box is taller than this many times its width.
+    head.VERTICAL_RATIO = 1.5
+    # Channels of the reading branch's six convolutions (and of the masked word features).
+    head.CONV_DIM = 256
+    # Normalisation of those convolutions: "BN", "SyncBN", "GN", "FrozenBN".
+    head.NORM = "BN"
+    # Hidden units of each LSTM direction and of the decoder.
+    head.HIDDEN_SIZE = 256
+    # lambda_1 of the paper.
+    head.LOSS_WEIGHT = 1.0
+
+    # Narrow residual network for CPUs: channels of the stem and of the stages at strides 4 to 32, and blocks a stage.
+    light = cfg.MODEL.LIGHT_RESNET = CN()
+    light.STEM_CHANNELS = 32
+    light.STAGE_CHANNELS = (32, 64, 128, 256)
+    light.BLOCKS = (1, 1, 1, 1)
+    light.NORM = "BN"
+
+    # Candidates covered by a don't-care region by more than this share of their own area are no negatives.
+    cfg.MODEL.IGNORE_REGION_THRESHOLD = 0.5
+
+
+def _add_input_config(cfg: CN) -> None:
+    text = cfg.INPUT.TEXT = CN()
+    # Words with characters outside the charset, or longer than MAX_LENGTH: "ignore" (treated as don't care),
+    # "detect" (found but not read), or "error".
+    text.UNKNOWN = "ignore"
+    # Words read per image in training at most; of more, a random choice is read (all are detected). 0: no limit.
+    text.MAX_WORDS = 64
+    # Words whose shorter side is below this many pixels of the network's input become don't care. 0: off.
+    text.MIN_SIZE = 0.0
+
+    crop = cfg.INPUT.WORD_CROP = CN()  # the instance-aware random crop, in training
+    crop.ENABLED = True
+    crop.PROBABILITY = 1.0
+    # Smallest side of the crop as a share of the image's.
+    crop.MIN_RATIO = 0.1
+    # Tries before the whole image is taken.
+    crop.TRIES = 50
+
+    # Degrees: a random rotation in [-ROTATION, ROTATION] in training. 0: off.
+    cfg.INPUT.ROTATION = 15.0
+
+    jitter = cfg.INPUT.COLOR_JITTER = CN()  # largest relative change of each; 0: off
+    jitter.BRIGHTNESS = 0.125
+    jitter.CONTRAST = 0.5
+    jitter.SATURATION = 0.5
+
+
+def _add_run_config(cfg: CN) -> None:
+    # Your own files, registered before training: a list of (name, image folder, json file).
+    cfg.DATASETS.CUSTOM = []
+
+    cfg.SOLVER.OPTIMIZER = "AdamW"  # "AdamW" or "SGD"
+
+    evaluation = cfg.TEST.TEXT = CN()
+    # Any of "none", "strong", "weak", "generic", "full".
+    evaluation.LEXICONS = ("none",)
+    # Pairs (lexicon, path) that stand before what the data set's metadata says; "strong" takes a folder.
+    evaluation.LEXICON_PATHS = []
+    # How a word is replaced: "nearest" (always, by the nearest lexicon word), or "limited" (only within
+    # LEXICON_MAX_DISTANCE edits; others stay as they were read).
+    evaluation.LEXICON_RULE = "nearest"
+    evaluation.LEXICON_MAX_DISTANCE = 1
+    # A detection matches a word when their IoU exceeds this (MANGO's tables use 0.1).
+    evaluation.IOU_THRESHOLD = 0.5
+    evaluation.CASE_SENSITIVE = False
+    # Detections scored below this do not count.
+    evaluation.SCORE_THRESHOLD = 0.0
+    # In word spotting, words shorter than this are don't care.
+    evaluation.MIN_WORD_LENGTH = 3
+    # Also measure recognition with ground-truth boxes (one more pass over the images).
+    evaluation.READ_GROUND_TRUTH = False
+
+    # The evaluation figure by which the best checkpoint is kept.
+    cfg.TEST.BEST_METRIC = "e2e_none/hmean"
+
+
+def load_cfg(config_file: str | None = None, opts: Sequence[str] = ()) -> CN:
+    """Detectron2's defaults, ours, a YAML file (with ``_BASE_``) and KEY VALUE pairs, in this order.
+
+    Raises:
+        KeyError: an unknown key; the message names it and the keys that look like it.
+    """
+    cfg = get_cfg()
+    add_dld_config(cfg)
+    try:
+        if config_file:
+            cfg.merge_from_file(config_file)
+        cfg.merge_from_list(list(opts))
+    except (KeyError, AssertionError) as error:
+        raise KeyError(_explain_unknown_key(cfg, str(error), config_file)) from error
+    check_cfg(cfg)
+    return cfg
+
+
+def check_cfg(cfg: CN) -> None:
+    """Raise ValueError, with what to do, for values that could only fail later and less clearly."""
+    try:
+        device = torch.device(cfg.MODEL.DEVICE)
+    except RuntimeError as error:
+        raise ValueError(
+            f"MODEL.DEVICE is '{cfg.MODEL.DEVICE}', which torch does not know; use 'cpu' or 'cuda'."
+        ) from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"MODEL.DEVICE is '{cfg.MODEL.DEVICE}', but torch finds no GPU here; add MODEL.DEVICE cpu.")
+    if cfg.INPUT.RANDOM_FLIP != "none":
+        raise ValueError(
+            f"INPUT.RANDOM_FLIP is '{cfg.INPUT.RANDOM_FLIP}', but mirrored text cannot be read; set it to 'none'."
+        )
+    if cfg.INPUT.TEXT.UNKNOWN not in ("ignore", "detect", "error"):
+        raise ValueError(f"INPUT.TEXT.UNKNOWN is '{cfg.INPUT.TEXT.UNKNOWN}'; use 'ignore', 'detect' or 'error'.")
+
+
+def _explain_unknown_key(cfg: CN, message: str, config_file: str | None) -> str:
+    match = re.search(r"[Nn]on-existent (?:config )?key: ([\w.]+)", message)
+    where = f"{config_file or 'the command line'}: "
+    if match is None:
+        return where + message.strip("'\"")
+    known = list(_keys(cfg))
+    similar = difflib.get_close_matches(match.group(1), known, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
+    return f"{where}there is no config key {match.group(1)}.{hint}"
+
+
+def _keys(node: CN, prefix: str = ""):
+    for key, value in node.items():
+        if isinstance(value, CN):
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key

@@ -1,0 +1,123 @@
+"""Characters of the words that a spotter reads, and their token ids.
+
+Token 0 starts a word and pads its row, token 1 ends it, tokens 2 and up are the characters.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+PAD = START = 0
+END = 1
+NUM_SPECIAL = 2
+
+_BUILT_IN = Path(__file__).with_name("charsets")
+
+
+class Charset:
+    """A fixed, ordered set of characters.
+
+    Args:
+        characters: each character once, in the order of their ids.
+        source: where they come from, for error messages.
+
+    A set that holds lower-case letters but none of the upper-case ones (or the reverse) folds case, so that
+    "alphanumeric36" reads "Exit" as "exit".
+    """
+
+    def __init__(self, characters: Iterable[str], source: str = "the given characters"):
+        self.characters = tuple(characters)
+        self.source = source
+        repeated = sorted({c for c in self.characters if self.characters.count(c) > 1})
+        if repeated:
+            raise ValueError(f"{source}: characters {repeated} occur more than once; keep each once.")
+        if not self.characters:
+            raise ValueError(f"{source}: no characters; write them one after the other into the file.")
+        self._ids = {c: i + NUM_SPECIAL for i, c in enumerate(self.characters)}
+
+    @classmethod
+    def load(cls, name_or_path: str) -> "Charset":
+        """A built-in set by its name, or the characters of a UTF-8 file (line breaks are ignored)."""
+        path = _BUILT_IN / f"{name_or_path}.txt"
+        if not path.is_file():
+            path = Path(name_or_path)
+        if not path.is_file():
+            built_in = sorted(p.stem for p in _BUILT_IN.glob("*.txt"))
+            raise FileNotFoundError(f"MODEL.TEXT.CHARSET '{name_or_path}' is neither a file nor one of {built_in}.")
+        text = path.read_text(encoding="utf-8-sig")
+        return cls(unicodedata.normalize("NFC", text.replace("\r", "").replace("\n", "")), str(path))
+
+    @property
+    def num_tokens(self) -> int:
+        """Characters and special tokens: the width V of the decoder's output."""
+        return len(self.characters) + NUM_SPECIAL
+
+    @cached_property
+    def _fold(self):
+        joined = "".join(self.characters)
+        has_lower, has_upper = joined.upper() != joined, joined.lower() != joined
+        if has_lower and not has_upper:
+            return str.lower
+        if has_upper and not has_lower:
+            return str.upper
+        return str
+
+    def normalize(self, text: str) -> str:
+        """The word as this set spells it: Unicode composed (NFC), case folded where the set has one case only."""
+        return self._fold(unicodedata.normalize("NFC", text))
+
+    def unknown(self, text: str) -> list[str]:
+        """The characters of a word that the set does not have, each once, sorted."""
+        return sorted(set(self.normalize(text)) - self._ids.keys())
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of the characters of a word, without special tokens.
+
+        Raises:
+            ValueError: a character is not in the set.
+        """
+        try:
+            return [self._ids[c] for c in self.normalize(text)]
+        except KeyError:
+            raise ValueError(
+                f"the word '{text}' has characters {self.unknown(text)} that are not in {self.source}. "
+                "Add them to that file, or set INPUT.TEXT.UNKNOWN to 'ignore' or 'detect'."
+            ) from None
+
+    def encode_rows(self, texts: Sequence[str | None]) -> Tensor:
+        """Words to (N, T) token ids: characters, end, padding. T is the longest word's length + 1, at least 1.
+
+        None gives a row of padding: a word that is not read.
+        """
+        rows = [[] if text is None else [*self.encode(text), END] for text in texts]
+        width = max([1, *map(len, rows)])
+        padded = [row + [PAD] * (width - len(row)) for row in rows]
+        return torch.tensor(padded, dtype=torch.long).reshape(len(rows), width)
+
+    def decode(self, tokens: Tensor) -> list[str]:
+        """(N, T) token ids to words: up to the first end token, or the whole row without one; padding is skipped."""
+        words = []
+        for row in tokens.tolist():
+            row = row[: row.index(END)] if END in row else row
+            words.append("".join(self.characters[i - NUM_SPECIAL] for i in row if i >= NUM_SPECIAL))
+        return words
+
+    def code_points(self) -> Tensor:
+        """(characters,) Unicode code points: the form in which a set travels in a checkpoint."""
+        return torch.tensor([ord(c) for c in self.characters], dtype=torch.long)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Charset) and self.characters == other.characters
+
+    def __hash__(self) -> int:
+        return hash(self.characters)
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+    def __repr__(self) -> str:
+        return f"Charset({len(self)} characters from {self.source})"

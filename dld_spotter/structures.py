@@ -1,0 +1,128 @@
+"""Word outlines as one tensor, so that they can be moved, indexed, rescaled and rasterised as a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from detectron2.structures import Boxes
+from torch import Tensor
+
+
+class WordPolygons:
+    """Outlines of N words with at most P points each, padded by repeating each outline's last point.
+
+    It stands in an ``Instances`` as ``gt_masks`` and takes the place of Detectron2's ``PolygonMasks``, which are
+    rasterised on the CPU one word at a time.
+
+    Attributes:
+        tensor: (N, P, 2) float32, x and y in pixels.
+    """
+
+    def __init__(self, tensor: Tensor):
+        if tensor.dim() != 3 or tensor.shape[-1] != 2:
+            raise ValueError(f"word polygons are (N, P, 2); got {tuple(tensor.shape)}.")
+        self.tensor = tensor.to(torch.float32)
+
+    @classmethod
+    def from_list(cls, polygons: Sequence) -> WordPolygons:
+        """From N arrays of (points, 2), or flat x1, y1, x2, y2, ..."""
+        rows = [torch.as_tensor(polygon, dtype=torch.float32).reshape(-1, 2) for polygon in polygons]
+        width = max([1, *map(len, rows)])
+        padded = [torch.cat([row, row[-1:].expand(width - len(row), 2)]) for row in rows]
+        return cls(torch.stack(padded) if padded else torch.zeros(0, width, 2))
+
+    @property
+    def device(self) -> torch.device:
+        return self.tensor.device
+
+    def to(self, *args, **kwargs) -> WordPolygons:
+        return WordPolygons(self.tensor.to(*args, **kwargs))
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def __getitem__(self, item) -> WordPolygons:
+        rows = self.tensor[item]
+        return WordPolygons(rows[None] if rows.dim() == 2 else rows)
+
+    @staticmethod
+    def cat(polygons: Sequence[WordPolygons]) -> WordPolygons:
+        """Join the words of several sets."""
+        width = max(p.tensor.shape[1] for p in polygons)
+        rows = [
+            torch.cat([p.tensor, p.tensor[:, -1:].expand(-1, width - p.tensor.shape[1], 2)], dim=1) for p in polygons
+        ]
+        return WordPolygons(torch.cat(rows))
+
+    def scale(self, scale_x: float, scale_y: float) -> WordPolygons:
+        """The outlines in an image resized by these factors."""
+        return WordPolygons(self.tensor * self.tensor.new_tensor([scale_x, scale_y]))
+
+    def get_bounding_boxes(self) -> Boxes:
+        """(N, 4) axis-aligned boxes."""
+        return Boxes(torch.cat([self.tensor.amin(dim=1), self.tensor.amax(dim=1)], dim=1))
+
+    def contain(self, points: Tensor) -> Tensor:
+        """Which points lie inside (even-odd rule).
+
+        Args:
+            points: (N, S, 2), S points for each word.
+
+        Returns:
+            (N, S) bool.
+        """
+        x, y = points[..., None, 0], points[..., None, 1]  # (N, S, 1)
+        start, end = self.tensor[:, None], self.tensor.roll(-1, dims=1)[:, None]  # (N, 1, P, 2)
+        rise = end[..., 1] - start[..., 1]
+        crosses = (start[..., 1] > y) != (end[..., 1] > y)
+        at_x = start[..., 0] + (y - start[..., 1]) * (end[..., 0] - start[..., 0]) / torch.where(rise == 0, 1.0, rise)
+        return ((crosses & (x < at_x)).sum(dim=-1) % 2).bool()
+
+    def coverage(self, boxes: Tensor, size: tuple[int, int], samples: int = 2) -> Tensor:
+        """The share of each bin of a grid over each box that lies inside the word.
+
+        Args:
+            boxes: (N, 4) x1, y1, x2, y2, in the polygons' pixels.
+            size: rows and columns of the grid.
+            samples: sample points a bin and axis.
+
+        Returns:
+            (N, rows, columns) float32 in [0, 1].
+        """
+        rows, columns = size[0] * samples, size[1] * samples
+        points = grid_points(boxes, (rows, columns)).flatten(1, 2)
+        inside = self.contain(points).to(torch.float32).reshape(-1, size[0], samples, size[1], samples)
+        return inside.mean(dim=(2, 4))
+
+    def crop_and_resize(self, boxes: Tensor, mask_size: int) -> Tensor:
+        """Masks of the words on a square grid over each box, as Detectron2's mask loss asks for them.
+
+        Args:
+            boxes: (N, 4), one a word.
+
+        Returns:
+            (N, mask_size, mask_size) bool, true where the centre of the bin lies inside.
+        """
+        return self.coverage(boxes.to(self.device), (mask_size, mask_size), samples=1) > 0.5
+
+    def __repr__(self) -> str:
+        return f"WordPolygons({len(self)} words, {self.tensor.shape[1]} points at most)"
+
+
+def grid_points(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Centres of the bins of a regular grid over each box.
+
+    Args:
+        boxes: (N, 4) x1, y1, x2, y2.
+        size: rows and columns.
+
+    Returns:
+        (N, rows, columns, 2) x and y.
+    """
+    rows, columns = size
+    u = (torch.arange(columns, device=boxes.device, dtype=boxes.dtype) + 0.5) / columns
+    v = (torch.arange(rows, device=boxes.device, dtype=boxes.dtype) + 0.5) / rows
+    x = boxes[:, 0, None] + (boxes[:, 2] - boxes[:, 0])[:, None] * u  # (N, columns)
+    y = boxes[:, 1, None] + (boxes[:, 3] - boxes[:, 1])[:, None] * v  # (N, rows)
+    return torch.stack([x[:, None, :].expand(-1, rows, -1), y[:, :, None].expand(-1, -1, columns)], dim=-1)
