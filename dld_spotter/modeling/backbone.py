@@ -1,0 +1,66 @@
+"""A narrow residual FPN for CPUs, and the part of an FPN that reading needs."""
+
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import BACKBONE_REGISTRY, FPN, ResNet
+from detectron2.modeling.backbone import Backbone
+from detectron2.modeling.backbone.fpn import LastLevelMaxPool
+from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@BACKBONE_REGISTRY.register()
+def build_light_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+    """Basic residual blocks of ``MODEL.LIGHT_RESNET``'s widths under Detectron2's FPN; features p2 to p6."""
+    light = cfg.MODEL.LIGHT_RESNET
+    stem = BasicStem(in_channels=input_shape.channels, out_channels=light.STEM_CHANNELS, norm=light.NORM)
+    stages, channels = [], light.STEM_CHANNELS
+    for index, (width, blocks) in enumerate(zip(light.STAGE_CHANNELS, light.BLOCKS, strict=True)):
+        stride = 1 if index == 0 else 2
+        stages.append(
+            ResNet.make_stage(
+                BasicBlock,
+                blocks,
+                stride_per_block=[stride] + [1] * (blocks - 1),
+                in_channels=channels,
+                out_channels=width,
+                norm=light.NORM,
+            )
+        )
+        channels = width
+    names = [f"res{i + 2}" for i in range(len(stages))]
+    return FPN(
+        bottom_up=ResNet(stem, stages, out_features=names, freeze_at=0),
+        in_features=names,
+        out_channels=cfg.MODEL.FPN.OUT_CHANNELS,
+        norm=cfg.MODEL.FPN.NORM,
+        top_block=LastLevelMaxPool(),
+        fuse_type=cfg.MODEL.FPN.FUSE_TYPE,
+    )
+
+
+def single_feature(backbone: Backbone, image: Tensor, name: str) -> Tensor:
+    """One feature map of a backbone, without what only the others need.
+
+    Of an FPN, the lateral convolutions and the top-down sums are computed down to this level, and the output convolution
+    of this level alone: the same numbers as ``backbone(image)[name]``.
+
+    Args:
+        image: (B, 3, H, W) normalised and padded.
+    """
+    levels = [f"p{feature[len('res') :]}" for feature in backbone.in_features] if isinstance(backbone, FPN) else []
+    if name not in levels:
+        return backbone(image)[name]
+    bottom_up = backbone.bottom_up(image)
+    # Both lists of convolutions run from the coarsest level to the finest.
+    wanted = len(levels) - 1 - levels.index(name)
+    merged = None
+    for index, feature in enumerate(reversed(backbone.in_features[levels.index(name) :])):
+        lateral = backbone.lateral_convs[index](bottom_up[feature])
+        if merged is not None:
+            lateral = lateral + F.interpolate(merged, scale_factor=2.0, mode="nearest")
+            if backbone._fuse_type == "avg":
+                lateral = lateral / 2
+        merged = lateral
+    return backbone.output_convs[wanted](merged)

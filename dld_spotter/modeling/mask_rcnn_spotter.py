@@ -1,0 +1,64 @@
+"""The base spotter of the DLD paper: Mask R-CNN with a reading branch on the stride-4 map."""
+
+import torch
+from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
+from detectron2.structures import ImageList, Instances
+from torch import Tensor
+
+from dld_spotter.modeling.backbone import single_feature
+from dld_spotter.modeling.spotter import Reading, Spotter, readable_words
+
+
+@META_ARCH_REGISTRY.register()
+class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
+    """Detectron2's GeneralizedRCNN whose heads read (``TextROIHeads``), behind the ``Spotter`` seam.
+
+    Predictions hold ``pred_text`` (N, T) token ids and ``pred_text_scores`` (N,) beside Detectron2's fields.
+    """
+
+    def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
+        """Detectron2's contract: losses in training, processed predictions otherwise."""
+        if not self.training:
+            return self.inference(batched_inputs)
+        images = self.preprocess_image(batched_inputs)
+        targets = [x["instances"].to(self.device) for x in batched_inputs]
+        return self.losses(images, targets)[0]
+
+    def losses(self, images: ImageList, targets: list[Instances]) -> tuple[dict[str, Tensor], Reading]:
+        """See ``Spotter.losses``."""
+        features = self.backbone(images.tensor)
+        proposals, proposal_losses = self.proposal_generator(images, features, targets)
+        _, losses, reading = self.roi_heads.losses(images, features, proposals, targets)
+        return losses | proposal_losses, reading
+
+    def read(self, images: ImageList, words: list[Instances], tokens: Tensor | None = None) -> Reading:
+        """See ``Spotter.read``."""
+        return self.roi_heads.text_head.read(self._reading_feature(images), words, tokens)
+
+    def spot(self, images: ImageList) -> list[Instances]:
+        """See ``Spotter.spot``; ``pred_masks`` are (N, 1, M, M) probabilities over the boxes."""
+        features = self.backbone(images.tensor)
+        proposals, _ = self.proposal_generator(images, features, None)
+        return self.roi_heads(images, features, proposals, None)[0]
+
+    def beam_search(self, reading: Reading, width: int) -> tuple[Tensor, Tensor]:
+        """See ``Spotter.beam_search``."""
+        return self.roi_heads.text_head.beam_search(reading, width)
+
+    @torch.no_grad()
+    def read_words(self, batched_inputs: list[dict]) -> list[Tensor]:
+        """What the spotter reads in the ground-truth places of the readable words, nothing fed in.
+
+        Args:
+            batched_inputs: mapped records with ``instances``.
+
+        Returns:
+            (N, T) token ids for each image.
+        """
+        images = self.preprocess_image(batched_inputs)
+        words = [w.to(self.device) for w in readable_words([x["instances"] for x in batched_inputs])]
+        tokens, _ = self.roi_heads.text_head.greedy(self._reading_feature(images), words)
+        return list(tokens.split([len(w) for w in words]))
+
+    def _reading_feature(self, images: ImageList) -> Tensor:
+        return single_feature(self.backbone, images.tensor, self.roi_heads.text_in_feature)

@@ -1,0 +1,140 @@
+"""Characters from contextual features, one after the other, with additive attention (Bahdanau et al., ICLR 2015).
+
+Shapes: R words, N positions of the context, D its channels, H hidden units, T steps, V characters and special tokens.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dld_spotter.data.charset import END, PAD, START
+
+
+class DecoderState(NamedTuple):
+    """Hidden state and cell of the decoder's LSTM, (R, H) each."""
+
+    hidden: Tensor
+    cell: Tensor
+
+
+class DecoderMemory(NamedTuple):
+    """What each step looks at: the context (R, N, D) and its projection (R, N, H), which is made once a word."""
+
+    context: Tensor
+    keys: Tensor
+
+
+class AttentionDecoder(nn.Module):
+    """An LSTM cell whose input is a glimpse of the context and the previous token.
+
+    Energies: e_j = v . tanh(W_i x_j + W_h h + b); glimpse: sum_j softmax(e)_j x_j. The cell's input is the glimpse
+    joined with the previous token's one-hot vector; since a matrix times a one-hot vector is a column of the matrix, that
+    half of the cell is an embedding here.
+
+    Args:
+        num_tokens: V.
+        context_size: D.
+        hidden_size: H.
+    """
+
+    def __init__(self, num_tokens: int, context_size: int, hidden_size: int):
+        super().__init__()
+        self.num_tokens = num_tokens
+        self.hidden_size = hidden_size
+        self.key = nn.Linear(context_size, hidden_size)
+        self.query = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.energy = nn.Linear(hidden_size, 1, bias=False)
+        self.token_gates = nn.Embedding(num_tokens, 4 * hidden_size)
+        self.gates = nn.Linear(context_size + hidden_size, 4 * hidden_size)
+        self.classify = nn.Linear(hidden_size, num_tokens)
+        self._reset_parameters()
+
+    def _reset_parameters(self) -> None:
+        bound = self.hidden_size**-0.5
+        nn.init.uniform_(self.token_gates.weight, -bound, bound)
+        nn.init.uniform_(self.gates.weight, -bound, bound)
+        nn.init.zeros_(self.gates.bias)
+        # An open forget gate keeps the early gradient alive.
+        nn.init.ones_(self.gates.bias[self.hidden_size : 2 * self.hidden_size])
+
+    def remember(self, context: Tensor) -> DecoderMemory:
+        """Project (R, N, D) context once for all steps."""
+        return DecoderMemory(context, self.key(context))
+
+    def start(self, context: Tensor) -> DecoderState:
+        """The all-zero state of R words."""
+        zeros = context.new_zeros(len(context), self.hidden_size)
+        return DecoderState(zeros, zeros)
+
+    def step(self, token_gates: Tensor, state: DecoderState, memory: DecoderMemory) -> DecoderState:
+        """One step of the recurrence.
+
+        Args:
+            token_gates: (R, 4 H), ``self.token_gates`` of the previous tokens.
+        """
+        energy = self.energy(torch.tanh(memory.keys + self.query(state.hidden)[:, None]))[..., 0]
+        glimpse = torch.bmm(energy.softmax(dim=1)[:, None], memory.context)[:, 0]
+        gates = token_gates + self.gates(torch.cat([glimpse, state.hidden], dim=1))
+        enter, forget, candidate, leave = gates.chunk(4, dim=1)
+        cell = forget.sigmoid() * state.cell + enter.sigmoid() * candidate.tanh()
+        return DecoderState(leave.sigmoid() * cell.tanh(), cell)
+
+    def forward(self, context: Tensor, target: Tensor) -> Tensor:
+        """Logits with the target fed in ("teacher forcing").
+
+        Args:
+            context: (R, N, D).
+            target: (R, T) token ids: characters, end, padding.
+
+        Returns:
+            (R, T, V); step t has seen the target's first t tokens.
+        """
+        previous = F.pad(target[:, :-1], (1, 0), value=START)
+        token_gates = self.token_gates(previous).unbind(dim=1)
+        memory, state = self.remember(context), self.start(context)
+        hidden = []
+        for gates in token_gates:
+            state = self.step(gates, state, memory)
+            hidden.append(state.hidden)
+        return self.classify(torch.stack(hidden, dim=1))
+
+    @torch.no_grad()
+    def greedy(self, context: Tensor, max_steps: int) -> tuple[Tensor, Tensor]:
+        """The likeliest token at each step; stops when every word has ended.
+
+        Args:
+            context: (R, N, D).
+            max_steps: the longest word and its end token.
+
+        Returns:
+            (R, T) token ids, padding after the end, and (R,) geometric means of their probabilities.
+        """
+        words = len(context)
+        token = torch.full((words,), START, dtype=torch.long, device=context.device)
+        ended = torch.zeros(words, dtype=torch.bool, device=context.device)
+        memory, state = self.remember(context), self.start(context)
+        tokens, log_probs = [], []
+        for _ in range(max_steps if words else 0):
+            state = self.step(self.token_gates(token), state, memory)
+            log_prob, token = token_log_probs(self.classify(state.hidden)).max(dim=1)
+            token = token.masked_fill(ended, PAD)
+            tokens.append(token)
+            log_probs.append(log_prob.masked_fill(ended, 0))
+            ended = ended | (token == END)
+            if ended.all():
+                break
+        if not tokens:
+            return token.new_zeros(words, 1), context.new_zeros(words)
+        tokens = torch.stack(tokens, dim=1)
+        steps = (tokens != PAD).sum(dim=1).clamp(min=1)
+        return tokens, (torch.stack(log_probs, dim=1).sum(dim=1) / steps).exp()
+
+
+def token_log_probs(logits: Tensor) -> Tensor:
+    """Log-probabilities of the tokens that can be said: padding is no token of a word."""
+    logits = logits.float()
+    blocked = torch.zeros_like(logits[0])
+    blocked[PAD] = -torch.inf
+    return (logits + blocked).log_softmax(dim=-1)

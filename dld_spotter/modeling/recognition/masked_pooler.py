@@ -1,0 +1,136 @@
+"""Word features with the background suppressed ("RoI masking" of the DLD paper, section 2 of its method).
+
+Shapes: B images, R words over the whole batch, C channels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from detectron2.layers import Conv2d, ROIAlign, get_norm
+from detectron2.modeling.poolers import convert_boxes_to_pooler_format
+from detectron2.structures import Boxes
+from fvcore.nn import weight_init
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dld_spotter.structures import WordPolygons, grid_points
+
+# Sample points a bin and axis by which the share of a bin inside the word is estimated.
+MASK_SAMPLES = 2
+
+
+class MaskedRoIPooler(nn.Module):
+    """A 3x3 convolution of the feature map, RoIAlign of each word, times the word's own mask.
+
+    Words whose box is taller than ``vertical_ratio`` times its width are turned by 90 degrees counter-clockwise, so that
+    top to bottom becomes left to right.
+
+    Args:
+        in_channels: channels of the feature map.
+        out_channels: channels of the word features.
+        output_size: rows and columns of the word features.
+        stride: of the feature map, in pixels of the image.
+        sampling_ratio: RoIAlign's samples a bin and axis; 0 adapts to the word's size.
+        margin: cells of the feature map added on each side of a box.
+        vertical_ratio: see above.
+        norm: normalisation after the convolution.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        output_size: tuple[int, int],
+        stride: int,
+        sampling_ratio: int = 0,
+        margin: float = 1.0,
+        vertical_ratio: float = 1.5,
+        norm: str = "BN",
+    ):
+        super().__init__()
+        self.output_size = tuple(output_size)
+        self.margin = margin * stride
+        self.vertical_ratio = vertical_ratio
+        self.out_channels = out_channels
+        self.conv = Conv2d(
+            in_channels, out_channels, 3, padding=1, bias=False, norm=get_norm(norm, out_channels), activation=F.relu
+        )
+        weight_init.c2_msra_fill(self.conv)
+        rows, columns = self.output_size
+        self.align = ROIAlign((rows, columns), 1.0 / stride, sampling_ratio, aligned=True)
+        self.align_vertical = ROIAlign((columns, rows), 1.0 / stride, sampling_ratio, aligned=True)
+
+    def forward(
+        self,
+        features: Tensor,
+        boxes: Sequence[Boxes],
+        image_sizes: Sequence[tuple[int, int]],
+        polygons: Sequence[WordPolygons] | None = None,
+        mask_probs: Tensor | None = None,
+    ) -> Tensor:
+        """
+        Args:
+            features: (B, C, H, W) feature map.
+            boxes: of the words of each image, in pixels.
+            image_sizes: height and width of each image without its padding.
+            polygons: outlines of the words of each image, in pixels; or
+            mask_probs: (R, 1, M, M) predicted masks, each over its word's box.
+
+        Returns:
+            (R, out_channels, rows, columns).
+        """
+        regions = [_enlarge(b.tensor, self.margin, size) for b, size in zip(boxes, image_sizes, strict=True)]
+        rois = convert_boxes_to_pooler_format([Boxes(region) for region in regions])
+        if len(rois) == 0:
+            return features.new_zeros(0, self.out_channels, *self.output_size)
+        region = torch.cat(regions)
+        if polygons is not None:
+            outlines = WordPolygons.cat(polygons)
+
+            def mask_of(size):
+                return outlines.coverage(region, size, MASK_SAMPLES)
+        else:
+            box = torch.cat([b.tensor for b in boxes])
+
+            def mask_of(size):
+                return mask_coverage(mask_probs, box, region, size, MASK_SAMPLES)
+
+        width, height = (region[:, 2:] - region[:, :2]).unbind(dim=1)
+        vertical = (height > self.vertical_ratio * width)[:, None, None, None]
+        mapped = self.conv(features)
+        rows, columns = self.output_size
+        # Both orientations are pooled and one is picked: cheap beside the convolutions, and no waiting for the device
+        # to learn which words are vertical.
+        upright = self.align(mapped, rois) * mask_of((rows, columns))[:, None].to(mapped.dtype)
+        turned = self.align_vertical(mapped, rois) * mask_of((columns, rows))[:, None].to(mapped.dtype)
+        return torch.where(vertical, turned.rot90(1, dims=(2, 3)), upright)
+
+
+def mask_coverage(mask_probs: Tensor, boxes: Tensor, regions: Tensor, size: tuple[int, int], samples: int) -> Tensor:
+    """The share of each bin of a grid over each region where a predicted mask is above one half.
+
+    Args:
+        mask_probs: (R, 1, M, M) in [0, 1], each over its box; outside the box the mask is 0.
+        boxes: (R, 4) the masks' boxes.
+        regions: (R, 4) where to sample.
+        size: rows and columns of the grid.
+        samples: sample points a bin and axis.
+
+    Returns:
+        (R, rows, columns) float32.
+    """
+    rows, columns = size
+    points = grid_points(regions, (rows * samples, columns * samples))
+    corner, extent = boxes[:, None, None, :2], (boxes[:, 2:] - boxes[:, :2])[:, None, None].clamp(min=1e-6)
+    grid = 2 * (points - corner) / extent - 1
+    sampled = F.grid_sample(mask_probs.float(), grid.float(), align_corners=False)[:, 0]
+    inside = (sampled >= 0.5).float().reshape(-1, rows, samples, columns, samples)
+    return inside.mean(dim=(2, 4))
+
+
+def _enlarge(boxes: Tensor, margin: float, image_size: tuple[int, int]) -> Tensor:
+    height, width = image_size
+    low = (boxes[:, :2] - margin).clamp(min=0)
+    high = boxes[:, 2:] + margin
+    return torch.cat([low, torch.stack([high[:, 0].clamp(max=width), high[:, 1].clamp(max=height)], dim=1)], dim=1)

@@ -1,0 +1,164 @@
+"""Reading of the words whose places are known: pooled features, encoder, decoder, loss.
+
+Shapes: B images, R words over the whole batch, T decoding steps, V characters and special tokens.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from detectron2.structures import Instances
+from detectron2.utils import comm
+from detectron2.utils.events import get_event_storage
+from detectron2.utils.registry import Registry
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dld_spotter.data.charset import PAD, Charset
+from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
+from dld_spotter.modeling.recognition.beam_search import beam_search
+from dld_spotter.modeling.recognition.encoder import RecognitionEncoder
+from dld_spotter.modeling.recognition.masked_pooler import MaskedRoIPooler
+from dld_spotter.modeling.spotter import Reading, target_tokens
+
+ROI_TEXT_HEAD_REGISTRY = Registry("ROI_TEXT_HEAD")
+ROI_TEXT_HEAD_REGISTRY.__doc__ = "Reads the word in each RoI. Called as ``obj(cfg, input_shape)``."
+
+
+def build_text_head(cfg: CfgNode, input_shape: ShapeSpec) -> nn.Module:
+    """The text head that ``MODEL.ROI_TEXT_HEAD.NAME`` names."""
+    return ROI_TEXT_HEAD_REGISTRY.get(cfg.MODEL.ROI_TEXT_HEAD.NAME)(cfg, input_shape)
+
+
+@ROI_TEXT_HEAD_REGISTRY.register()
+class AttentionTextHead(nn.Module):
+    """Masked RoI features, six convolutions, two bidirectional LSTMs and an attention decoder.
+
+    Args:
+        pooler: word features from a feature map.
+        encoder: contextual features from word features.
+        decoder: characters from contextual features.
+        charset: the characters; kept as a buffer, so that a checkpoint says which ones it was trained with.
+        max_length: the longest word, in characters.
+        loss_weight: lambda_1 of the DLD paper.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        pooler: nn.Module,
+        encoder: nn.Module,
+        decoder: AttentionDecoder,
+        charset: Charset,
+        max_length: int,
+        loss_weight: float = 1.0,
+    ):
+        super().__init__()
+        self.pooler = pooler
+        self.encoder = encoder
+        self.decoder = decoder
+        self.max_steps = max_length + 1
+        self.loss_weight = loss_weight
+        self.register_buffer("charset_code_points", charset.code_points())
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict:
+        head = cfg.MODEL.ROI_TEXT_HEAD
+        charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
+        return {
+            "pooler": MaskedRoIPooler(
+                in_channels=input_shape.channels,
+                out_channels=head.CONV_DIM,
+                output_size=head.POOLER_RESOLUTION,
+                stride=input_shape.stride,
+                sampling_ratio=head.POOLER_SAMPLING_RATIO,
+                margin=head.POOLER_MARGIN,
+                vertical_ratio=head.VERTICAL_RATIO,
+                norm=head.NORM,
+            ),
+            "encoder": RecognitionEncoder(head.CONV_DIM, head.HIDDEN_SIZE, head.NORM),
+            "decoder": AttentionDecoder(charset.num_tokens, head.HIDDEN_SIZE, head.HIDDEN_SIZE),
+            "charset": charset,
+            "max_length": cfg.MODEL.TEXT.MAX_LENGTH,
+            "loss_weight": head.LOSS_WEIGHT,
+        }
+
+    def read(self, features: Tensor, words: Sequence[Instances], tokens: Tensor | None = None) -> Reading:
+        """Read words in their true places, with their characters (or ``tokens``) fed to the decoder.
+
+        Args:
+            features: (B, C, H, W) feature map.
+            words: the readable words of each image, with ``gt_boxes``, ``gt_masks`` and ``gt_text``.
+            tokens: (R, T) to feed instead of ``gt_text``.
+        """
+        roi = self.pool_words(features, words)
+        target = target_tokens(words) if tokens is None else tokens
+        if len(roi) == 0:
+            return Reading(
+                roi,
+                features.new_zeros(0, 1, self.decoder.hidden_size),
+                features.new_zeros(0, target.shape[1], self.decoder.num_tokens),
+                target,
+            )
+        context = self.encoder(roi)
+        return Reading(roi, context, self.decoder(context, target), target)
+
+    def pool_words(self, features: Tensor, words: Sequence[Instances]) -> Tensor:
+        """(R, C, rows, columns) features of words in their true places."""
+        boxes = [w.gt_boxes for w in words]
+        return self.pooler(features, boxes, [w.image_size for w in words], polygons=[w.gt_masks for w in words])
+
+    def losses(self, reading: Reading) -> dict[str, Tensor]:
+        """The weighted cross-entropy of a reading, and its share of right characters as a logged figure."""
+        if len(reading.target) == 0:
+            # Every parameter keeps a gradient, so that distributed training does not wait for it.
+            return {"loss_text": sum(p.sum() for p in self.parameters() if p.requires_grad) * 0.0}
+        return {"loss_text": self.loss_weight * text_loss(reading.logits, reading.target)}
+
+    def greedy(self, features: Tensor, words: Sequence[Instances]) -> tuple[Tensor, Tensor]:
+        """Token ids (R, T) and scores (R,) of words in their true places, nothing fed in."""
+        return self._decode(self.pool_words(features, words))
+
+    @torch.no_grad()
+    def inference(self, features: Tensor, instances: Sequence[Instances]) -> None:
+        """Add ``pred_text`` (N, T) and ``pred_text_scores`` (N,) to detections with boxes and soft masks."""
+        masks = torch.cat([i.pred_masks for i in instances])
+        sizes = [i.image_size for i in instances]
+        roi = self.pooler(features, [i.pred_boxes for i in instances], sizes, mask_probs=masks)
+        tokens, scores = self._decode(roi)
+        counts = [len(i) for i in instances]
+        for detected, text, score in zip(instances, tokens.split(counts), scores.split(counts), strict=True):
+            detected.pred_text = text
+            detected.pred_text_scores = score
+
+    def _decode(self, roi: Tensor) -> tuple[Tensor, Tensor]:
+        context = self.encoder(roi) if len(roi) else roi.new_zeros(0, 1, self.decoder.hidden_size)
+        return self.decoder.greedy(context, self.max_steps)
+
+    def beam_search(self, reading: Reading, width: int) -> tuple[Tensor, Tensor]:
+        """(R, width, T) token ids and (R, width) log-probabilities, best first."""
+        return beam_search(self.decoder, reading.context, width, self.max_steps)
+
+
+def text_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy of all characters and end tokens of the batch, of all processes together.
+
+    The mean is taken over the characters of every process, so that gradients averaged over processes equal those of one
+    process with the whole batch.
+
+    Args:
+        logits: (R, T, V).
+        target: (R, T); padding is not counted.
+    """
+    valid = target != PAD
+    count = valid.sum().to(logits.dtype)
+    with torch.no_grad():
+        right = ((logits.argmax(dim=-1) == target) & valid).sum() / count.clamp(min=1)
+        get_event_storage().put_scalar("text/char_accuracy", right)
+        if comm.get_world_size() > 1:
+            torch.distributed.all_reduce(count)
+            count = count / comm.get_world_size()
+    total = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), ignore_index=PAD, reduction="sum")
+    return total / count.clamp(min=1)

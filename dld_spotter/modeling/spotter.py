@@ -1,0 +1,76 @@
+"""What distillation may ask of a text spotter, whatever its architecture.
+
+Shapes: R words over the whole batch, N positions of the context, T decoding steps, V characters and special tokens.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from detectron2.structures import ImageList, Instances
+from torch import Tensor
+
+from dld_spotter.data.charset import PAD
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a spotter saw and said when it read the given words.
+
+    Attributes:
+        roi: (R, C, rows, columns) features of each word, its background suppressed.
+        context: (R, N, D) contextual features after the recurrent layers.
+        logits: (R, T, V) scores of the tokens at each step, with the tokens of ``target`` fed in.
+        target: (R, T) token ids that were fed in, shifted by one step: characters, end, padding.
+    """
+
+    roi: Tensor
+    context: Tensor
+    logits: Tensor
+    target: Tensor
+
+
+class Spotter(ABC):
+    """A text spotter that can be a teacher or a student.
+
+    ``images`` are normalised and padded; ``targets`` hold ``gt_boxes``, ``gt_masks`` (WordPolygons), ``gt_classes``,
+    ``gt_text`` and ``gt_ignore`` in the pixels of these images, on the spotter's device.
+    """
+
+    @abstractmethod
+    def losses(self, images: ImageList, targets: list[Instances]) -> tuple[dict[str, Tensor], Reading]:
+        """The full training pass: weighted losses of detection and reading, and the reading of the readable words."""
+
+    @abstractmethod
+    def read(self, images: ImageList, words: list[Instances], tokens: Tensor | None = None) -> Reading:
+        """Read words whose places are given; nothing is detected.
+
+        Args:
+            words: one entry an image with the words to read, all of them readable (see ``readable_words``).
+            tokens: (R, T) token ids to feed to the decoder in place of the words' own.
+        """
+
+    @abstractmethod
+    def spot(self, images: ImageList) -> list[Instances]:
+        """Find and read the words of each image; predictions in the pixels of ``images``."""
+
+    @abstractmethod
+    def beam_search(self, reading: Reading, width: int) -> tuple[Tensor, Tensor]:
+        """The most likely token sequences of each word.
+
+        Returns:
+            (R, width, T) token ids and (R, width) log-probabilities, best first.
+        """
+
+
+def readable_words(targets: Sequence[Instances]) -> list[Instances]:
+    """The words of each image that have a transcription. Call it on the CPU where waiting for the device matters."""
+    return [words[words.gt_text[:, 0] != PAD] for words in targets]
+
+
+def target_tokens(words: Sequence[Instances]) -> Tensor:
+    """(R, T) token ids of all words of a batch; T is the widest image's row, so that no device is asked for it."""
+    width = max([1, *(w.gt_text.shape[1] for w in words)])
+    rows = [torch.nn.functional.pad(w.gt_text, (0, width - w.gt_text.shape[1]), value=PAD) for w in words]
+    return torch.cat(rows)
