@@ -94,6 +94,12 @@ def _add_run_config(cfg: CN) -> None:
     cfg.DATASETS.CUSTOM = []
 
     cfg.SOLVER.OPTIMIZER = "AdamW"  # "AdamW" or "SGD"
+    # Detectron2 has "norm" and "value", which clip each parameter by itself; "full_model" clips the joint norm of all.
+    cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE = "full_model"
+    # Detectron2's default is None: biases decay as weights do.
+    cfg.SOLVER.WEIGHT_DECAY_BIAS = 0.0
+    # How many of the latest periodic checkpoints stay on the disk; the best and the final one stay besides. 0: all.
+    cfg.SOLVER.CHECKPOINTS_KEPT = 3
 
     evaluation = cfg.TEST.TEXT = CN()
     # Any of "none", "strong", "weak", "generic", "full".
@@ -114,8 +120,11 @@ def _add_run_config(cfg: CN) -> None:
     # Also measure recognition with ground-truth boxes (one more pass over the images).
     evaluation.READ_GROUND_TRUTH = False
 
-    # The evaluation figure by which the best checkpoint is kept.
+    # The evaluation figure by which the best checkpoint is kept; of several test sets, its mean.
     cfg.TEST.BEST_METRIC = "e2e_none/hmean"
+    # At each evaluation in training, so many test images are drawn as they are read (TensorBoard) and their words
+    # logged beside the annotated ones. 0: off.
+    cfg.TEST.SAMPLES = 4
 
 
 def load_cfg(config_file: str | None = None, opts: Sequence[str] = ()) -> CN:

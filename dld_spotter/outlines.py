@@ -13,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 # OpenCV's contour runs through the centres of the outermost pixels: half a pixel inside their edges.
 _HALF_PIXEL = 0.5
+_STAIR = 0.7  # pixels
 
 
 def mask_to_polygon(mask: np.ndarray, tolerance: float = 0.01) -> np.ndarray | None:
@@ -20,7 +21,8 @@ def mask_to_polygon(mask: np.ndarray, tolerance: float = 0.01) -> np.ndarray | N
 
     Args:
         mask: (H, W), bool or integer; inside is what is not 0.
-        tolerance: how far the outline may lie from the contour, as a share of the contour's length.
+        tolerance: how far the outline may lie from the contour, as a share of the contour's length (at least
+            0.7 pixels, so that it does not follow the stairs of a slanted edge).
 
     Returns:
         (P, 2) float32, x and y in pixels, P >= 3, clockwise on screen, beginning near the top left; None for an
@@ -32,7 +34,8 @@ def mask_to_polygon(mask: np.ndarray, tolerance: float = 0.01) -> np.ndarray | N
     if not contours:
         return None
     largest = max(contours, key=_pixel_count)
-    corners = cv2.approxPolyDP(largest, tolerance * cv2.arcLength(largest, closed=True), closed=True)
+    epsilon = max(tolerance * cv2.arcLength(largest, closed=True), _STAIR)
+    corners = cv2.approxPolyDP(largest, epsilon, closed=True)
     outline = _grow(corners.reshape(-1, 2) + _HALF_PIXEL)
     height, width = mask.shape
     return _in_order(outline.clip((0, 0), (width, height))).astype(np.float32)
@@ -55,7 +58,7 @@ def instances_to_polygons(instances: Instances) -> list[np.ndarray | None]:
             f"word outlines need pred_masks or pred_polygons; the instances have {sorted(instances.get_fields())}."
         )
     masks, boxes = instances.pred_masks, instances.pred_boxes.tensor.cpu().numpy()
-    return [_masked_outline(mask, box) for mask, box in zip(masks, boxes)]
+    return [_masked_outline(mask, box) for mask, box in zip(masks, boxes, strict=True)]
 
 
 def _masked_outline(mask, box: np.ndarray) -> np.ndarray | None:
@@ -81,13 +84,14 @@ def _grow(corners: np.ndarray) -> np.ndarray:
     shape: BaseGeometry
     if len(corners) == 1:
         shape = Point(corners[0])
-    elif len(corners) == 2:
+    elif cv2.contourArea(corners.astype(np.float32)) == 0:
         shape = LineString(corners)
     else:
         shape = Polygon(corners)
     grown = shape.buffer(_HALF_PIXEL, cap_style="square", join_style="mitre", mitre_limit=2.0)
     if grown.geom_type == "MultiPolygon":  # of an outline that crosses itself
         grown = max(grown.geoms, key=lambda part: part.area)
+    grown = grown.simplify(1e-3)  # without the points that growing leaves on straight edges
     return np.asarray(grown.exterior.coords)[:-1]
 
 

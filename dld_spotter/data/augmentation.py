@@ -1,15 +1,17 @@
 """Augmentation of photos together with their words: crop between words, colour, rotation and size.
 
-Points are (x, y) in pixels with the image spanning [0, W] x [0, H], as everywhere in Detectron2. All randomness comes from
-NumPy's global generator, which the training loader seeds for every draw.
+Points are (x, y) in pixels with the image spanning [0, W] x [0, H], as everywhere in Detectron2. All randomness
+comes from NumPy's global generator, which the training loader seeds for every draw.
 """
+
+# ruff: noqa: NPY002 (the global generator is Detectron2's convention)
 
 import cv2
 import numpy as np
 from detectron2.config import CfgNode as CN
 from detectron2.data import transforms as T
 
-from ..geometry import clip_polygon
+from dld_spotter.geometry import clip_polygon, polygon_box
 
 # Points may leave the image by this many pixels through rounding alone; they are moved back instead of clipped.
 _ROUNDING = 1e-3
@@ -40,7 +42,7 @@ class TextAugInput(T.AugInput):
         """Transform the image and the outlines in place."""
         self.image = tfm.apply_image(self.image)
         # Not tfm.apply_polygons: Detectron2's crop splits and drops polygons there, and the words' order is lost.
-        self.polygons = [tfm.apply_coords(polygon) for polygon in self.polygons]
+        self.polygons = [tfm.apply_coords(polygon.copy()) for polygon in self.polygons]
         self._clip()
 
     def _clip(self) -> None:
@@ -61,9 +63,9 @@ def _clip(polygon: np.ndarray, width: int, height: int) -> np.ndarray | None:
 class WordCrop(T.Augmentation):
     """A random crop whose edges run between the words, never through one.
 
-    The words are projected on both axes, and the crop's edges are drawn from the positions that no word covers, or from the
-    image's own edges. Don't-care regions do not hold the edges back; a crop may cut them. Where the image has a cared
-    word, the crop holds one.
+    The words are projected on both axes, and the crop's edges are drawn from the positions that no word covers, or
+    from the image's own edges. Don't-care regions do not hold the edges back; a crop may cut them. Where the image has
+    a cared word, the crop holds one.
 
     Args:
         probability: of cropping at all.
@@ -80,8 +82,7 @@ class WordCrop(T.Augmentation):
         if np.random.rand() >= self.probability:
             return T.NoOpTransform()
         height, width = image.shape[:2]
-        boxes = [(*polygon.min(axis=0), *polygon.max(axis=0)) for polygon, care in zip(polygons, cared) if care]
-        boxes = np.array(boxes).reshape(-1, 4)
+        boxes = np.array([polygon_box(polygons[i]) for i in np.flatnonzero(cared)]).reshape(-1, 4)
         left, right = self._draw(boxes[:, 0], boxes[:, 2], width)
         top, bottom = self._draw(boxes[:, 1], boxes[:, 3], height)
         good = (right - left >= max(1, self.min_ratio * width)) & (bottom - top >= max(1, self.min_ratio * height))
@@ -168,8 +169,8 @@ class ResizeRotate(T.Augmentation):
 class ResizeRotateTransform(T.Transform):
     """Rotate an image about its centre on a canvas that holds all of it, and resize the canvas; the rest is black.
 
-    Both are one affine map. A smaller image is first shrunk with Pillow's filter, as Detectron2 does at inference, since
-    sampling a large image sparsely would alias thin strokes; this also is cheaper than rotating at full size.
+    Both are one affine map. An image that gets smaller is first shrunk with Pillow's filter, as Detectron2 does at
+    inference, since sampling a large image sparsely would alias thin strokes; rotating then costs less, too.
 
     Args:
         height, width: of the image.
@@ -188,7 +189,8 @@ class ResizeRotateTransform(T.Transform):
         if angle == 0:
             self._shrunk = (new_height, new_width)
         else:
-            self._shrunk = tuple(max(1, round(s * min(1.0, f))) for s, f in zip((height, width), scale[::-1]))
+            shrink_x, shrink_y = np.minimum(scale, 1)
+            self._shrunk = max(1, round(height * shrink_y)), max(1, round(width * shrink_x))
 
     def apply_image(self, img: np.ndarray) -> np.ndarray:
         if img.shape[:2] != self._shrunk:
@@ -220,7 +222,7 @@ def build_augmentations(cfg: CN, is_train: bool) -> list[T.Augmentation]:
     if not is_train:
         return [ResizeRotate(cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST)]
     if cfg.INPUT.CROP.ENABLED:
-        raise ValueError("INPUT.CROP.ENABLED is True, but that crop cuts words; set it to False and use INPUT.WORD_CROP.")
+        raise ValueError("INPUT.CROP.ENABLED is True, but it cuts words; set it to False and use INPUT.WORD_CROP.")
     augmentations = []
     crop = cfg.INPUT.WORD_CROP
     if crop.ENABLED:

@@ -1,13 +1,26 @@
 """A narrow residual FPN for CPUs, and the part of an FPN that reading needs."""
 
 from detectron2.config import CfgNode
-from detectron2.layers import ShapeSpec
+from detectron2.layers import Conv2d, ShapeSpec, get_norm
 from detectron2.modeling import BACKBONE_REGISTRY, FPN, ResNet
 from detectron2.modeling.backbone import Backbone
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
+from fvcore.nn import weight_init
 from torch import Tensor
 from torch.nn import functional as F
+
+
+class StridedBasicBlock(BasicBlock):
+    """Detectron2's basic block, which has a shortcut convolution for new widths, with one for new strides too."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, norm: str = "BN"):
+        super().__init__(in_channels, out_channels, stride=stride, norm=norm)
+        if stride != 1 and self.shortcut is None:
+            self.shortcut = Conv2d(
+                in_channels, out_channels, 1, stride=stride, bias=False, norm=get_norm(norm, out_channels)
+            )
+            weight_init.c2_msra_fill(self.shortcut)
 
 
 @BACKBONE_REGISTRY.register()
@@ -20,7 +33,7 @@ def build_light_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN
         stride = 1 if index == 0 else 2
         stages.append(
             ResNet.make_stage(
-                BasicBlock,
+                StridedBasicBlock,
                 blocks,
                 stride_per_block=[stride] + [1] * (blocks - 1),
                 in_channels=channels,

@@ -94,9 +94,7 @@ class TextROIHeads(StandardROIHeads):
         """As the parent, for the words that count; then background proposals over don't-care regions are left out."""
         words, ignored = split_ignored(targets)
         sampled = super().label_and_sample_proposals(proposals, words)
-        return [
-            self._leave_out_ignored(proposed, regions) for proposed, regions in zip(sampled, ignored, strict=True)
-        ]
+        return [self._leave_out_ignored(proposed, regions) for proposed, regions in zip(sampled, ignored, strict=True)]
 
     def _leave_out_ignored(self, proposals: Instances, regions: Boxes) -> Instances:
         if len(regions) == 0:

@@ -1,0 +1,192 @@
+"""What the trainer does beside its steps: random numbers that a restart repeats, the best checkpoint, drawn samples."""
+
+import logging
+import math
+import os
+import random
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.engine import HookBase
+from detectron2.evaluation.evaluator import inference_context
+from detectron2.structures import Instances
+from detectron2.utils import comm
+from torch import Tensor, nn
+
+from dld_spotter.data.charset import Charset
+from dld_spotter.data.dataset_mapper import TextDatasetMapper
+from dld_spotter.engine.checkpoint import TextCheckpointer, read_checkpoint
+from dld_spotter.image_io import read_image
+from dld_spotter.visualizer import TextVisualizer
+
+logger = logging.getLogger(__name__)
+
+# Longest side of a sample in TensorBoard, pixels; and words of it in one line of the log.
+_SAMPLE_SIZE = 1024
+_SAMPLE_WORDS = 20
+
+
+class SeedEachStep(HookBase):
+    """Seed Python, NumPy and torch before each step from the run's seed, the iteration and the process.
+
+    The state of the random generators therefore need not be in a checkpoint: a step draws the same numbers whether the
+    run was interrupted before it or not, and whatever an evaluation in between has drawn.
+    """
+
+    def before_step(self) -> None:
+        key = (self.trainer.cfg.SEED, self.trainer.iter, comm.get_rank())
+        seeds = np.random.SeedSequence(key).generate_state(3)
+        random.seed(int(seeds[0]))
+        np.random.seed(seeds[1])  # noqa: NPY002 (Detectron2 draws from NumPy's global generator)
+        torch.manual_seed(int(seeds[2]))  # of every GPU, too
+
+
+class BestCheckpoint(HookBase):
+    """Save "model_best.pth" whenever an evaluation gives a higher figure than all before.
+
+    Unlike Detectron2's hook, it remembers the best figure when a run is resumed (the figure lies in the file), and
+    ``--resume`` does not go on from the best checkpoint but from the latest.
+
+    Args:
+        checkpointer: what saves.
+        metric: "task/metric"; where the results are of several data sets, the mean of "data set/task/metric".
+    """
+
+    FILE = "model_best"
+
+    def __init__(self, checkpointer: TextCheckpointer, metric: str):
+        self.checkpointer = checkpointer
+        self.metric = metric
+        self.best = -math.inf
+        self._seen = -1  # iteration of the last evaluation
+
+    def before_train(self) -> None:
+        path = os.path.join(self.checkpointer.save_dir, f"{self.FILE}.pth")
+        if self.trainer.start_iter == 0 or not os.path.isfile(path):
+            return
+        saved = read_checkpoint(path).get("best", {})
+        if saved.get("metric") == self.metric:
+            self.best = saved["value"]
+            logger.info("Best %s up to now: %.4f.", self.metric, self.best)
+
+    def after_step(self) -> None:
+        self._keep_if_best()
+
+    def after_train(self) -> None:
+        self._keep_if_best()
+
+    def _keep_if_best(self) -> None:
+        values, iteration = self._latest()
+        if iteration <= self._seen:
+            return
+        self._seen = iteration
+        value = float(np.mean(values))
+        if not value > self.best:  # a value that is no number is not better
+            logger.info("%s is %.4f; the best stays %.4f.", self.metric, value, self.best)
+            return
+        self.best = value
+        state = {"metric": self.metric, "value": value, "iteration": iteration}
+        self.checkpointer.save(self.FILE, tag=False, best=state)
+        logger.info("%s is %.4f, the best up to now: kept as %s.pth.", self.metric, value, self.FILE)
+
+    def _latest(self) -> tuple[list[float], int]:
+        """The figure of each data set, and the iteration of the evaluation; iteration -1 if there was none."""
+        scalars = self.trainer.storage.latest()
+        found = [entry for name, entry in scalars.items() if f"/{name}".endswith(f"/{self.metric}")]
+        return [value for value, _ in found], max((iteration for _, iteration in found), default=-1)
+
+
+class ReadSamples(HookBase):
+    """At each evaluation, draw some images of the first test set as they are read, and log their words.
+
+    The drawings go to the event storage (TensorBoard shows them under "samples"); the log has the annotated words
+    beside those read.
+
+    Args:
+        period: iterations between two drawings; 0: only after the last iteration.
+        records: Detectron2's records of the images.
+        mapper: record -> the model's input.
+        charset: of the model.
+    """
+
+    def __init__(self, period: int, records: Sequence[dict], mapper: Callable[[dict], dict], charset: Charset):
+        self.period = period
+        self.records = records
+        self.mapper = mapper
+        self.charset = charset
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> "ReadSamples | None":
+        """The first TEST.SAMPLES images of DATASETS.TEST, every VIS_PERIOD or else EVAL_PERIOD iterations."""
+        if not cfg.DATASETS.TEST or cfg.TEST.SAMPLES <= 0:
+            return None
+        records = DatasetCatalog.get(cfg.DATASETS.TEST[0])[: cfg.TEST.SAMPLES]
+        mapper = TextDatasetMapper(cfg, is_train=False)
+        return cls(cfg.VIS_PERIOD or cfg.TEST.EVAL_PERIOD, records, mapper, Charset.load(cfg.MODEL.TEXT.CHARSET))
+
+    def after_step(self) -> None:
+        following = self.trainer.iter + 1
+        if self.period > 0 and following % self.period == 0 and following != self.trainer.max_iter:
+            self._read()
+
+    def after_train(self) -> None:
+        if self.trainer.iter >= self.trainer.max_iter:
+            self._read()
+
+    def _read(self) -> None:
+        model = self.trainer.model
+        # The other processes do not take part: the wrapper for several processes must not wait for them.
+        model = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+        with inference_context(model), torch.no_grad():
+            for record in self.records:
+                instances = model([self.mapper(record)])[0]["instances"].to("cpu")
+                self._show(record, instances)
+
+    def _show(self, record: dict, instances: Instances) -> None:
+        name = os.path.basename(record["file_name"])
+        logger.info(
+            "%s: annotated: %s | read: %s",
+            name,
+            annotated_words(record),
+            read_words(instances, self.charset),
+        )
+        image = read_image(record["file_name"], format="RGB")
+        drawn = TextVisualizer(image, charset=self.charset).draw_instance_predictions(instances).get_image()
+        self.trainer.storage.put_image(f"samples/{name}", _shrink(torch.as_tensor(drawn).permute(2, 0, 1)))
+
+
+def annotated_words(record: dict) -> str:
+    """The words of a record in reading order, for the log; don't-care words are counted."""
+    words = [a for a in record["annotations"] if not a["ignore"]]
+    places = [a["bbox"][:2] for a in words]
+    return _listed([a["text"] for a in words], places, len(record["annotations"]) - len(words))
+
+
+def read_words(instances: Instances, charset: Charset) -> str:
+    """The words of a prediction in reading order with their scores, for the log."""
+    scores = (instances.scores * instances.pred_text_scores).tolist()
+    words = [f"{w} ({s:.2f})" for w, s in zip(charset.decode(instances.pred_text), scores, strict=True)]
+    return _listed(words, instances.pred_boxes.tensor[:, :2].tolist())
+
+
+def _listed(words: list[str], places: list, ignored: int = 0) -> str:
+    """Words ordered by their top left corners (x, y)."""
+    order = sorted(range(len(words)), key=lambda i: (places[i][1], places[i][0]))
+    shown = [words[i] for i in order[:_SAMPLE_WORDS]]
+    if len(words) > _SAMPLE_WORDS:
+        shown.append(f"and {len(words) - _SAMPLE_WORDS} more")
+    if ignored:
+        shown.append(f"{ignored} don't care")
+    return ", ".join(shown) or "nothing"
+
+
+def _shrink(image: Tensor) -> Tensor:
+    """A (3, H, W) uint8 image with its longest side at most _SAMPLE_SIZE."""
+    scale = _SAMPLE_SIZE / max(image.shape[1:])
+    if scale >= 1:
+        return image
+    small = nn.functional.interpolate(image[None].float(), scale_factor=scale, mode="area")[0]
+    return small.round().to(torch.uint8)

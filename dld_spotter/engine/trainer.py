@@ -1,0 +1,197 @@
+"""The training loop: Detectron2's DefaultTrainer for text spotters, on GPUs or the CPU, resumed without a trace."""
+
+import logging
+import os
+import re
+import weakref
+from collections import OrderedDict
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, create_ddp_model
+from detectron2.engine.hooks import PeriodicCheckpointer, PeriodicWriter
+from detectron2.engine.train_loop import TrainerBase
+from detectron2.evaluation import DatasetEvaluator
+from detectron2.utils import comm
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from dld_spotter.data.loader import build_text_test_loader, build_text_train_loader
+from dld_spotter.engine.checkpoint import TextCheckpointer
+from dld_spotter.engine.hooks import BestCheckpoint, ReadSamples, SeedEachStep
+from dld_spotter.engine.optimizer import build_optimizer
+from dld_spotter.evaluation.text_evaluator import TextEvaluator
+
+logger = logging.getLogger(__name__)
+
+
+class Trainer(DefaultTrainer):
+    """Detectron2's DefaultTrainer with the text loader, evaluator, optimiser and checkpoints.
+
+    A run that was killed and is resumed has the losses of one that was not: model, optimiser, schedule, loss scale and
+    seed come from the checkpoint; the samples of a step depend on the seed and the iteration alone (see
+    ``data.loader``), and so do the random numbers of its forward pass (see ``SeedEachStep``). A negative SEED is drawn
+    once and kept in the checkpoints.
+
+    Several processes on the CPU work like several on GPUs, with gloo in place of NCCL. Mixed precision
+    (``SOLVER.AMP.ENABLED``, float16) needs a GPU; the CPU trains in float32 instead and says so.
+    """
+
+    def __init__(self, cfg: CfgNode):
+        TrainerBase.__init__(self)  # DefaultTrainer's own __init__ fixes the parts that are changed here
+        self._draws_seed = cfg.SEED < 0
+        cfg = self.auto_scale_workers(cfg, comm.get_world_size())
+        self.cfg = cfg = with_seed(cfg, comm.shared_random_seed()) if self._draws_seed else cfg
+        self.start_iter, self.max_iter = 0, cfg.SOLVER.MAX_ITER
+
+        model = self.build_model(cfg)
+        optimizer = self.build_optimizer(cfg, model)
+        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        model = distribute(model)
+        # The loader is built when training starts, since only then the first iteration is known.
+        self._trainer = step_class(cfg)(model, data_loader=None, optimizer=optimizer)
+        self.checkpointer = TextCheckpointer(
+            model,
+            cfg.OUTPUT_DIR,
+            on_charset_change=cfg.MODEL.TEXT.ON_CHARSET_CHANGE,
+            trainer=weakref.proxy(self),
+        )
+        self.register_hooks(self.build_hooks())
+
+    def build_hooks(self) -> list[HookBase]:
+        """Detectron2's hooks; before them the seeding, after the evaluation samples and best checkpoint."""
+        hooks = [SeedEachStep(), *(hook for hook in super().build_hooks() if hook is not None)]
+        if not comm.is_main_process():
+            return hooks
+        samples = self.build_sample_hook(self.cfg)
+        best = BestCheckpoint(self.checkpointer, self.cfg.TEST.BEST_METRIC)
+        for place, hook in enumerate(hooks):
+            if isinstance(hook, PeriodicCheckpointer):
+                hook.max_to_keep = self.cfg.SOLVER.CHECKPOINTS_KEPT or None
+            if isinstance(hook, PeriodicWriter):
+                writer = place
+        return [*hooks[:writer], *([samples] if samples else []), best, *hooks[writer:]]
+
+    def resume_or_load(self, resume: bool = True) -> None:
+        """As the parent: go on from OUTPUT_DIR's latest checkpoint, or start from MODEL.WEIGHTS."""
+        if resume and not self.checkpointer.has_checkpoint():
+            logger.warning("Nothing to resume in %s: starting from MODEL.WEIGHTS.", self.cfg.OUTPUT_DIR)
+        super().resume_or_load(resume)
+        for hook in self._hooks:
+            if isinstance(hook, PeriodicCheckpointer) and self.start_iter > 0:
+                hook.recent_checkpoints = periodic_checkpoints(self.cfg.OUTPUT_DIR)
+
+    def train(self) -> OrderedDict | None:
+        """Train from the start iteration to SOLVER.MAX_ITER.
+
+        Returns:
+            the results of the last evaluation; None in all processes but the first, or if there was none.
+        """
+        self._trainer.reset_data_loader(lambda: self.build_train_loader(self.cfg, self.start_iter))
+        super().train()
+        return getattr(self, "_last_eval_results", None) or None
+
+    def state_dict(self) -> dict:
+        """As the parent, and the seed."""
+        return super().state_dict() | {"seed": self.cfg.SEED}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """As the parent, and the seed, unless the config asks for another."""
+        if isinstance(self._trainer, AMPTrainer):  # a run may go over to mixed precision
+            state_dict["_trainer"].setdefault("grad_scaler", self._trainer.grad_scaler.state_dict())
+        super().load_state_dict(state_dict)
+        seed = state_dict.get("seed", self.cfg.SEED)
+        if self._draws_seed:
+            self.cfg = with_seed(self.cfg, seed)
+        elif seed != self.cfg.SEED:
+            logger.warning("The run began with SEED %d and goes on with %d: other samples follow.", seed, self.cfg.SEED)
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> Optimizer:
+        """See ``engine.optimizer``."""
+        return build_optimizer(cfg, model)
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode, start_iter: int = 0) -> DataLoader:
+        """See ``data.loader``."""
+        return build_text_train_loader(cfg, start_iter=start_iter)
+
+    @classmethod
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> DataLoader:
+        """See ``data.loader``."""
+        return build_text_test_loader(cfg, dataset_name)
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
+        """The text evaluator, which writes into OUTPUT_DIR/inference/data set."""
+        return TextEvaluator(dataset_name, cfg, os.path.join(cfg.OUTPUT_DIR, "inference", dataset_name))
+
+    @classmethod
+    def build_sample_hook(cls, cfg: CfgNode) -> HookBase | None:
+        """What draws and logs samples at each evaluation, or None."""
+        return ReadSamples.from_config(cfg)
+
+
+def with_seed(cfg: CfgNode, seed: int) -> CfgNode:
+    """A copy of the config with this SEED."""
+    frozen, cfg = cfg.is_frozen(), cfg.clone()
+    cfg.defrost()
+    cfg.SEED = int(seed)
+    if frozen:
+        cfg.freeze()
+    return cfg
+
+
+def distribute(model: nn.Module) -> nn.Module:
+    """The model as it is for one process, wrapped in DistributedDataParallel for several, on GPUs or on the CPU.
+
+    Raises:
+        ValueError: the processes can only talk through GPUs (NCCL), but the model is on the CPU.
+    """
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    if on_cpu and comm.get_world_size() > 1 and torch.distributed.get_backend() == "nccl":
+        raise ValueError(
+            "MODEL.DEVICE is 'cpu', but the processes were started for GPUs; hide the GPUs: "
+            "CUDA_VISIBLE_DEVICES= python train_net.py ..."
+        )
+    return create_ddp_model(model, broadcast_buffers=False, device_ids=None if on_cpu else [comm.get_local_rank()])
+
+
+def step_class(cfg: CfgNode) -> type[SimpleTrainer]:
+    """What makes one step: in mixed precision if the config asks for it and the device can."""
+    if not cfg.SOLVER.AMP.ENABLED:
+        return _Step
+    if torch.device(cfg.MODEL.DEVICE).type != "cuda":
+        logger.warning("SOLVER.AMP.ENABLED needs a GPU; on '%s' training goes on in float32.", cfg.MODEL.DEVICE)
+        return _Step
+    return _MixedPrecisionStep
+
+
+def periodic_checkpoints(folder: str) -> list[str]:
+    """The checkpoints that were saved every CHECKPOINT_PERIOD iterations, the oldest first."""
+    names = sorted(name for name in os.listdir(folder) if re.fullmatch(r"model_\d{7,}\.pth", name))
+    return [os.path.join(folder, name) for name in names]
+
+
+class _FiniteLosses:
+    """Part of a step: stops the process that meets a loss that is not finite, before the weights are changed."""
+
+    def _write_metrics(self, loss_dict: dict[str, Tensor], *args, **kwargs) -> None:
+        finite = torch.stack([loss.detach().float().sum() for loss in loss_dict.values()]).isfinite()
+        if not finite.all():
+            values = {name: loss.detach().tolist() for name, loss in loss_dict.items()}
+            bad = [name for name, good in zip(values, finite.tolist(), strict=True) if not good]
+            raise FloatingPointError(
+                f"iteration {self.iter}: {', '.join(bad)} not finite; all losses: {values}. Go on from the last "
+                "checkpoint (--resume) with a lower SOLVER.BASE_LR or SOLVER.CLIP_GRADIENTS.CLIP_VALUE."
+            )
+        super()._write_metrics(loss_dict, *args, **kwargs)
+
+
+class _Step(_FiniteLosses, SimpleTrainer):
+    """One step in float32."""
+
+
+class _MixedPrecisionStep(_FiniteLosses, AMPTrainer):
+    """One step in float16 where that is safe, with a loss scale."""

@@ -1,0 +1,142 @@
+"""Files of predictions: our JSON, AdelaiDet's JSON, and the submissions of the ICDAR competitions."""
+
+import json
+import logging
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import shapely
+
+from dld_spotter.evaluation.ground_truth import PredictedImage, read_json, to_points
+from dld_spotter.evaluation.icdar import LAYOUTS, read_word_files
+from dld_spotter.evaluation.protocol import ReadWord
+from dld_spotter.geometry import clockwise
+
+logger = logging.getLogger(__name__)
+
+
+def read_predictions(path: str | Path, layout: str | None = None) -> list[PredictedImage]:
+    """The predictions of a file, whichever of the formats it has.
+
+    - JSON, a list of our results: ``{"file_name", "words": [{"text", "score", "polygon"}]}``;
+    - JSON, a list of AdelaiDet's rows, one a word: ``{"image_id", "polys", "rec", "score"}``;
+    - a zip or folder of text files, one an image (see :mod:`icdar`); its words get the score 1.
+
+    Args:
+        layout: of the text files: "quad", "polygon", or None to find out.
+
+    Raises:
+        FileNotFoundError: the path does not exist.
+        ValueError: it is not in one of the formats; the message names the file and the entry.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"the predictions {path} do not exist.")
+    if path.is_dir() or path.suffix.lower() != ".json":
+        return [
+            PredictedImage([ReadWord(polygon, text) for polygon, text in words], file_name=name)
+            for name, words in read_word_files(path, layout).items()
+        ]
+    content = read_json(path)
+    entries = [content] if isinstance(content, dict) else content
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"{path} holds no predictions: expected a list of results, one an image.")
+    rows = [entry for entry in entries if "rec" in entry]
+    return _from_rows(rows, path) if rows else _from_results(entries, path)
+
+
+def write_results(path: str | Path, results: Sequence[Mapping]) -> None:
+    """Write our results, one an image, as JSON."""
+    text = json.dumps(list(results), ensure_ascii=False, indent=1, allow_nan=False)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def write_submission(
+    path: str | Path, results: Sequence[Mapping], layout: str = "polygon", prefix: str = "res_"
+) -> None:
+    """Write our results as a flat zip of text files, one an image, for a competition's server or script.
+
+    Words go by descending score, because the official matching depends on the order; coordinates are rounded.
+
+    Args:
+        results: our results; only ``file_name`` and ``words`` are used.
+        layout: "polygon" writes the outlines as they are and leaves commas out of the words; "quad" writes the
+            smallest rectangle round each and keeps commas (the ICDAR 2013 and 2015 servers want this).
+        prefix: of the file names: "res_" gives ``res_img_7.txt``, "" gives ``img_7.txt``.
+
+    Raises:
+        ValueError: an unknown layout, or two images whose files would have one name.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"the layout is '{layout}'; use one of {list(LAYOUTS)}.")
+    files: dict[str, str] = {}
+    for result in results:
+        name = f"{prefix}{PurePosixPath(result['file_name'].replace(chr(92), '/')).stem}.txt"
+        if name in files:
+            raise ValueError(f"two images would be written to {name}; the images of a submission need distinct names.")
+        words = sorted(result["words"], key=lambda word: -word["score"])
+        files[name] = "".join(_to_line(word, layout) for word in words)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in sorted(files.items()):
+            archive.writestr(name, text.encode("utf-8"))
+
+
+def _to_line(word: Mapping, layout: str) -> str:
+    points = np.asarray(word["polygon"], dtype=np.float64)
+    text = " ".join(word["text"].splitlines())
+    if layout == "quad":
+        points = points if len(points) == 4 else _rectangle(points)
+    else:
+        text = text.replace(",", "")
+    numbers = np.rint(points).astype(int).ravel().tolist()
+    return f"{','.join(map(str, numbers))},{text}\r\n"
+
+
+def _rectangle(points: np.ndarray) -> np.ndarray:
+    """(4, 2) corners of the smallest rectangle round an outline, clockwise from the one nearest to the top left."""
+    rectangle = shapely.minimum_rotated_rectangle(shapely.MultiPoint(points))
+    if not isinstance(rectangle, shapely.Polygon):  # points on one line
+        rectangle = shapely.box(*points.min(axis=0), *points.max(axis=0))
+    corners = np.asarray(rectangle.exterior.coords)[:4]
+    return clockwise(np.roll(corners, -int(corners.sum(axis=1).argmin()), axis=0))
+
+
+def _from_results(entries: Sequence[Mapping], path: Path) -> list[PredictedImage]:
+    images = []
+    for position, entry in enumerate(entries, start=1):
+        name = entry.get("file_name")
+        place = f"{path}: result {position} ({name})"
+        if "words" not in entry and "error" in entry:
+            logger.warning("%s: not read (%s); its words count as missed.", place, entry["error"])
+            continue
+        if not isinstance(name, str) or not isinstance(entry.get("words"), list):
+            raise ValueError(f"{place} needs 'file_name' and the list 'words'; it has {sorted(entry)}.")
+        words = [_to_word(word, "polygon", "text", f"{place}, word {i}") for i, word in enumerate(entry["words"], 1)]
+        images.append(PredictedImage(words, file_name=name))
+    return images
+
+
+def _from_rows(rows: Sequence[Mapping], path: Path) -> list[PredictedImage]:
+    """AdelaiDet's ``text_results.json``; an image in which nothing was found has no row."""
+    images: dict[object, PredictedImage] = {}
+    for position, row in enumerate(rows, start=1):
+        if "image_id" not in row:
+            raise ValueError(f"{path}: row {position} needs 'image_id'; it has {sorted(row)}.")
+        image = images.setdefault(row["image_id"], PredictedImage([], image_id=row["image_id"]))
+        image.words.append(_to_word(row, "polys", "rec", f"{path}: row {position} (image {row['image_id']})"))
+    return list(images.values())
+
+
+def _to_word(entry: Mapping, polygon_key: str, text_key: str, place: str) -> ReadWord:
+    try:
+        score = float(entry.get("score", 1.0))
+        word = ReadWord(to_points(entry[polygon_key]), entry[text_key], score)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{place} needs '{polygon_key}', '{text_key}' and 'score' ({error!r}).") from error
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+    if not isinstance(word.text, str) or not np.isfinite(score):
+        raise ValueError(f"{place}: the text {word.text!r} or the score {score} is of no use.")
+    return word

@@ -1,0 +1,171 @@
+"""Scoring of a spotter on a registered data set, as a Detectron2 evaluator."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.evaluation import DatasetEvaluator
+from detectron2.structures import Instances
+from detectron2.utils import comm
+
+from dld_spotter.data.charset import Charset
+from dld_spotter.evaluation.ground_truth import GroundTruth, PredictedImage, read_ground_truth, truth_from_records
+from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon
+from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord
+from dld_spotter.evaluation.scoring import evaluate_words
+from dld_spotter.evaluation.submission import write_results, write_submission
+from dld_spotter.outlines import instances_to_polygons
+
+logger = logging.getLogger(__name__)
+
+
+class TextEvaluator(DatasetEvaluator):
+    """Detection, end-to-end and word-spotting scores with every lexicon of TEST.TEXT.LEXICONS, from one inference.
+
+    Args:
+        dataset_name: a registered data set; its JSON file (or else its records) is the ground truth.
+        cfg: TEST.TEXT holds the protocol, MODEL.TEXT.CHARSET the characters.
+        output_dir: where ``text_results.json`` and ``submission.zip`` are written; None writes nothing.
+        distributed: collect the predictions of all processes; else each scores its own.
+    """
+
+    def __init__(self, dataset_name: str, cfg: CfgNode, output_dir: str | None = None, distributed: bool = True):
+        self._name = dataset_name
+        self._metadata = MetadataCatalog.get(dataset_name)
+        self._protocol = Protocol.from_cfg(cfg)
+        self._lexicon_names = tuple(cfg.TEST.TEXT.LEXICONS)
+        self._lexicon_paths = {**self._metadata.get("lexicons", {}), **dict(cfg.TEST.TEXT.LEXICON_PATHS)}
+        self._charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
+        self._output_dir = output_dir
+        self._distributed = distributed
+        self._results: dict[int | str, dict] = {}
+
+    def reset(self) -> None:
+        self._results = {}
+
+    def process(self, inputs: list[dict], outputs: list[dict]) -> None:
+        """Keep what was read in a batch of images; of an image seen twice, the first reading."""
+        for record, output in zip(inputs, outputs, strict=True):
+            if record["image_id"] not in self._results:
+                self._results[record["image_id"]] = self._to_result(record, output)
+
+    def evaluate(self) -> OrderedDict[str, dict[str, float]]:
+        """{task: {metric: fraction}} on the main process, {} on the others.
+
+        Raises:
+            ValueError: predictions for images that the ground truth does not have.
+        """
+        results = self._gather()
+        if results is None:
+            return OrderedDict()
+        images = self._ground_truth().pair(
+            PredictedImage(
+                [ReadWord(word["polygon"], word["text"], word["score"]) for word in result["words"]],
+                file_name=result["file_name"],
+                image_id=image_id,
+            )
+            for image_id, result in results.items()
+        )
+        evaluation = evaluate_words(images, self._protocol, self._load_lexicons(images))
+        logger.info("Text scores on %s:\n%s", self._name, evaluation.table())
+        logger.info(
+            "Annotated and read words: %s", ", ".join(f"{truth!r} {read!r}" for truth, read in evaluation.samples)
+        )
+        if self._output_dir:
+            os.makedirs(self._output_dir, exist_ok=True)
+            write_results(os.path.join(self._output_dir, "text_results.json"), list(results.values()))
+            write_submission(os.path.join(self._output_dir, "submission.zip"), list(results.values()))
+        return evaluation.results()
+
+    def _gather(self) -> dict[int | str, dict] | None:
+        """The results of all processes by image, each image once; None on other than the main process."""
+        if not self._distributed:
+            return self._results
+        comm.synchronize()
+        parts = comm.gather(self._results, dst=0)
+        if not comm.is_main_process():
+            return None
+        return {image_id: result for part in reversed(parts) for image_id, result in part.items()}
+
+    def _to_result(self, record: Mapping, output: Mapping) -> dict:
+        return {
+            "file_name": self._relative(record["file_name"]),
+            "height": int(record["height"]),
+            "width": int(record["width"]),
+            "scale": float(output.get("scale", 1.0)),
+            "words": instances_to_words(output["instances"], self._charset),
+        }
+
+    def _relative(self, file_name: str) -> str:
+        """The image's name as the ground truth has it: relative to the image folder."""
+        root = self._metadata.get("image_root")
+        path = Path(file_name)
+        return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name
+
+    def _ground_truth(self) -> GroundTruth:
+        json_file = self._metadata.get("json_file")
+        if json_file:
+            return read_ground_truth(json_file)
+        return truth_from_records(DatasetCatalog.get(self._name), self._name)
+
+    def _load_lexicons(self, images: Sequence[ImageWords]) -> dict[str, Lexicon | ImageLexicons | None]:
+        """The word lists by name; one that cannot be had is left out, with a warning."""
+        lexicons: dict[str, Lexicon | ImageLexicons | None] = {}
+        for name in self._lexicon_names:
+            if name == "none":
+                lexicons[name] = None
+                continue
+            try:
+                lexicons[name] = self._load_lexicon(name)
+                for image in images:
+                    lexicons[name].for_image(image.key)  # every image has its list
+            except (OSError, ValueError) as error:
+                lexicons.pop(name, None)
+                logger.warning(
+                    "No scores on %s with the lexicon '%s': %s Set its path with TEST.TEXT.LEXICON_PATHS \"[('%s', "
+                    "'PATH')]\".",
+                    *(self._name, name, error, name),
+                )
+        return lexicons
+
+    def _load_lexicon(self, name: str) -> Lexicon | ImageLexicons:
+        if name not in self._lexicon_paths:
+            raise FileNotFoundError(f"{self._name} has no path for it (paths: {self._lexicon_paths or 'none'}).")
+        return load_lexicon(self._lexicon_paths[name])
+
+
+def instances_to_words(instances: Instances, charset: Charset) -> list[dict]:
+    """The words of an image as plain data, sorted by the top, then the left of their outlines.
+
+    Coordinates are rounded to hundredths of a pixel and scores to six digits, so that a saved file gives the numbers
+    of the run that wrote it. Words without an area are left out.
+
+    Args:
+        instances: N words with ``pred_text`` (N, T), ``pred_text_scores`` (N,), ``scores`` (N,), and masks or polygons.
+    """
+    instances = instances.to("cpu")
+    words = []
+    for polygon, text, detection_score, text_score in zip(
+        instances_to_polygons(instances),
+        charset.decode(instances.pred_text),
+        instances.scores.tolist(),
+        instances.pred_text_scores.tolist(),
+        strict=True,
+    ):
+        if polygon is not None:
+            words.append(
+                {
+                    "text": text,
+                    "score": round(detection_score * text_score, 6),
+                    "det_score": round(detection_score, 6),
+                    "text_score": round(text_score, 6),
+                    "polygon": [[round(float(x), 2), round(float(y), 2)] for x, y in polygon],
+                }
+            )
+    return sorted(words, key=lambda word: tuple(min(axis) for axis in reversed(list(zip(*word["polygon"])))))

@@ -1,0 +1,73 @@
+"""When a read word equals an annotated one: the rules of the ICDAR end-to-end and word-spotting tasks."""
+
+from collections.abc import Iterable
+
+from rapidfuzz.distance import Levenshtein
+
+from dld_spotter.evaluation.protocol import Protocol, TruthWord
+
+# At the ends of an annotated word these may be left out by the reader (end-to-end); word spotting takes them for gaps.
+SPECIAL_CHARACTERS = "!?.:,*\"()·[]/' "
+
+# Letters of word spotting, by code point: ASCII, accented Latin, Greek. The two signs lie among the accented letters.
+_LETTER_RANGES = (("a", "z"), ("A", "Z"), ("À", "ƿ"), ("Ǆ", "ɿ"), ("Ά", "Ͽ"), ("-", "-"))
+_NO_LETTERS = "×÷"
+
+
+def reference_word(word: TruthWord, protocol: Protocol) -> str | None:
+    """The text that must be read, or None where the word is don't care under this protocol."""
+    if word.ignore:
+        return None
+    return dictionary_word(word.text, protocol.min_word_length) if protocol.word_spotting else word.text
+
+
+def dictionary_word(text: str, min_length: int = 3) -> str | None:
+    """The word that word spotting looks for in an annotation, or None if a dictionary would not hold it.
+
+    A final 's, hyphens at the ends and punctuation are removed; what has a gap then, is shorter than ``min_length``
+    or holds anything but letters and hyphens is no dictionary word.
+    """
+    if text.endswith(("'s", "'S")):
+        text = text[:-2]
+    text = text.strip("-")
+    for character in SPECIAL_CHARACTERS:
+        text = text.replace(character, " ")
+    text = text.strip()
+    is_word = len(text) >= min_length and " " not in text and all(map(_is_letter, text))
+    return text if is_word else None
+
+
+def same_word(reference: str, read: str, protocol: Protocol) -> bool:
+    """Whether a word was read correctly.
+
+    End-to-end, one special character at the start, the end, or each of them may be missing in the read word.
+    """
+    reference, read = fold_case(reference, protocol), fold_case(read, protocol)
+    return read == reference if protocol.word_spotting else read in _without_special_ends(reference)
+
+
+def fold_case(text: str, protocol: Protocol) -> str:
+    return text if protocol.case_sensitive else text.upper()
+
+
+def edit_similarity(pairs: Iterable[tuple[str, str]]) -> float:
+    """1 - the mean over pairs of words of (edit distance / length of the longer word); 0.0 without pairs."""
+    shares = [Levenshtein.distance(a, b) / max(len(a), len(b), 1) for a, b in pairs]
+    return 1 - sum(shares) / len(shares) if shares else 0.0
+
+
+def _without_special_ends(text: str) -> set[str]:
+    spellings = {text}
+    starts, ends = text[:1] in SPECIAL_CHARACTERS, text[-1:] in SPECIAL_CHARACTERS
+    if text and starts:
+        spellings.add(text[1:])
+    if text and ends:
+        spellings.add(text[:-1])
+    if text and starts and ends:
+        spellings.add(text[1:-1])
+    return spellings
+
+
+def _is_letter(character: str) -> bool:
+    in_range = any(first <= character <= last for first, last in _LETTER_RANGES)
+    return in_range and character not in _NO_LETTERS

@@ -1,0 +1,178 @@
+"""Drawing words on their photo: what a spotter found, and what the annotations say.
+
+Labels use DejaVu Sans, which comes with matplotlib and has the Latin, Greek and Cyrillic letters (among others). For
+other scripts the fonts of ``OTHER_FONTS`` serve as far as they are installed; a character that no font has is drawn
+as an empty box. Scripts written from right to left or with joined letters are drawn character by character.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import cv2
+import numpy as np
+from detectron2.structures import Instances
+from detectron2.utils.visualizer import VisImage, Visualizer
+from matplotlib import font_manager
+from matplotlib.artist import Artist
+
+from dld_spotter.data.charset import Charset
+from dld_spotter.outlines import instances_to_polygons
+
+# Bright enough for labels on black, and far apart for most kinds of colour blindness (Okabe and Ito's set, lighter).
+WORD_COLORS = ("#56b4e9", "#e69f00", "#2fd8a0", "#f0e442", "#ff8a5c", "#e79ac8")
+IGNORE_COLOR = "#b0b0b0"
+OTHER_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Zen Hei",
+    "Noto Sans Arabic",
+    "Noto Sans Devanagari",
+    "Noto Sans Bengali",
+    "Noto Sans Thai",
+    "Noto Sans Hebrew",
+    "Arial Unicode MS",
+)
+
+_LINE_HEIGHT = 1.25  # of the font size
+_LETTER_WIDTH = 0.65  # of the font size, on average
+
+
+class _Pixels(Artist):
+    """An image that is copied into the figure as it is; matplotlib's own images are resampled, which takes seconds."""
+
+    def __init__(self, rgb: np.ndarray):
+        super().__init__()
+        self._rgba = cv2.flip(cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA), 0)  # matplotlib counts rows from the bottom
+        self.set_zorder(-1)  # behind the axes
+
+    def draw(self, renderer) -> None:
+        renderer.draw_image(renderer.new_gc(), 0, 0, self._rgba)
+
+
+class _PixelImage(VisImage):
+    """VisImage that is quick with large photos."""
+
+    def reset_image(self, img: np.ndarray) -> None:
+        """As the parent."""
+        size = self.canvas.get_width_height()
+        img = np.ascontiguousarray(img, np.uint8)
+        self.fig.artists.clear()
+        self.fig.add_artist(_Pixels(img if size == (self.width, self.height) else cv2.resize(img, size)))
+        self.ax.set(xlim=(0, self.width), ylim=(self.height, 0))
+
+
+class TextVisualizer(Visualizer):
+    """Detectron2's Visualizer with word outlines and what they say; don't-care regions are grey.
+
+    Args:
+        img_rgb: (H, W, 3) image in RGB order.
+        charset: turns token ids into characters; needed to draw ``Instances``.
+        show_scores: write each word's score behind it.
+        kwargs: as Detectron2's Visualizer: metadata, scale (of the drawing), font_size_scale.
+    """
+
+    def __init__(self, img_rgb: np.ndarray, charset: Charset | None = None, show_scores: bool = False, **kwargs):
+        super().__init__(img_rgb, **kwargs)
+        self.output = _PixelImage(self.img, scale=self.output.scale)
+        self.charset = charset
+        self.show_scores = show_scores
+
+    def draw_words(
+        self,
+        polygons: Sequence,
+        texts: Sequence[str | None],
+        scores: Sequence[float] | None = None,
+        ignored: Sequence[bool] | None = None,
+    ) -> VisImage:
+        """Draw N words.
+
+        Args:
+            polygons: (P, 2) points of each, in the image's pixels; None is left out.
+            texts: None or "" gives no label.
+            scores: written behind the words if ``show_scores``.
+            ignored: these are drawn in grey.
+        """
+        ignored = ignored if ignored is not None else [False] * len(polygons)
+        labels = [text or "" for text in texts]
+        if scores is not None and self.show_scores:
+            labels = [f"{label} {score:.2f}".strip() for label, score in zip(labels, scores, strict=True)]
+        colors = [IGNORE_COLOR if skip else WORD_COLORS[i % len(WORD_COLORS)] for i, skip in enumerate(ignored)]
+        words = [word for word in zip(polygons, labels, colors, strict=True) if word[0] is not None]
+        for polygon, _, color in words:
+            self.draw_polygon(np.asarray(polygon, float).reshape(-1, 2), color, alpha=0.15)
+        for polygon, label, color in words:  # after all outlines, so that none crosses a label
+            if label:
+                self._draw_label(label, np.asarray(polygon, float).reshape(-1, 2), color)
+        return self.output
+
+    def draw_instance_predictions(self, predictions: Instances, jittering: bool = True) -> VisImage:
+        """Draw predicted words: ``pred_masks`` or ``pred_polygons``, ``pred_text``, and the scores.
+
+        Args:
+            predictions: in the image's pixels.
+            jittering: has no effect; it is in Detectron2's signature.
+        """
+        scores = None
+        if predictions.has("scores") and predictions.has("pred_text_scores"):
+            scores = (predictions.scores * predictions.pred_text_scores).tolist()
+        return self.draw_words(instances_to_polygons(predictions), self._decode(predictions.pred_text), scores)
+
+    def draw_targets(self, targets: Instances) -> VisImage:
+        """Draw ground truth in the form that a model is trained with (``gt_masks`` are WordPolygons)."""
+        ignored = targets.gt_ignore.tolist() if targets.has("gt_ignore") else None
+        return self.draw_words(targets.gt_masks.tensor.cpu().numpy(), self._decode(targets.gt_text), ignored=ignored)
+
+    def draw_dataset_dict(self, dic: dict) -> VisImage:
+        """Draw the annotations of a data set's record; several outlines of one annotation are one word."""
+        words = [
+            (np.reshape(outline, (-1, 2)), annotation.get("text") if first else None, annotation.get("ignore", False))
+            for annotation in dic.get("annotations", ())
+            for first, outline in zip([True, *[False] * len(annotation["segmentation"])], annotation["segmentation"])
+        ]
+        polygons, texts, ignored = zip(*words, strict=True) if words else ((), (), ())
+        return self.draw_words(polygons, texts, ignored=ignored)
+
+    def draw_record(self, record: dict) -> VisImage:
+        """Draw a result as ``TextResult.to_dict`` gives it, its scale in the lower left corner."""
+        words = record["words"]
+        scores = [word["score"] for word in words]
+        self.draw_words([word["polygon"] for word in words], [word["text"] for word in words], scores)
+        return self.draw_scale(record.get("scale", 1.0))
+
+    def draw_scale(self, scale: float) -> VisImage:
+        """Write the chosen share of the full resolution into the lower left corner."""
+        self.draw_text(f"scale {scale:g}", (0, self.output.height), color="w", horizontal_alignment="left")
+        self.output.ax.texts[-1].set_verticalalignment("bottom")
+        return self.output
+
+    def draw_text(self, text: str, position, **kwargs) -> VisImage:
+        """As Detectron2's, with any script that a font is there for, and dollar signs as themselves."""
+        output = super().draw_text(text, position, **kwargs)
+        drawn = output.ax.texts[-1]
+        drawn.set_parse_math(False)
+        drawn.set_fontfamily(_font_families())
+        return output
+
+    def _draw_label(self, label: str, polygon: np.ndarray, color: str) -> None:
+        """Above the word, or below it where the image ends; always inside the image as far as it fits."""
+        (left, top), (right, bottom) = polygon.min(axis=0), polygon.max(axis=0)
+        points = 72 / self.output.dpi  # a pixel in points, the unit of font sizes
+        size = np.clip(min(right - left, bottom - top) * points, 0.65 * self._default_font_size, self._default_font_size)
+        height, width = _LINE_HEIGHT * size / points, _LETTER_WIDTH * size / points * len(label)
+        y = top - height if top >= height else min(bottom, self.output.height - height)
+        x = max(0, min(left, self.output.width - width))
+        self.draw_text(label, (x, y), color=color, horizontal_alignment="left", font_size=size)
+
+    def _decode(self, tokens) -> list[str]:
+        if self.charset is None:
+            raise ValueError("drawing the words of Instances needs a charset: TextVisualizer(image, charset=...).")
+        return self.charset.decode(tokens)
+
+
+@cache
+def _font_families() -> list[str]:
+    """Fonts in the order in which they are tried for each character; only installed ones, so that none is warned of."""
+    installed = set(font_manager.fontManager.get_font_names())
+    return ["DejaVu Sans", *(name for name in OTHER_FONTS if name in installed)]

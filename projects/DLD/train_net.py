@@ -1,0 +1,71 @@
+#!/usr/bin/env python
+"""Train or evaluate a text spotter.
+
+    python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_R50.yaml --num-gpus 8
+    python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_R50.yaml --num-gpus 8 --resume
+    python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_R50.yaml --eval-only \\
+        MODEL.WEIGHTS output/model_best.pth
+
+On a machine without GPUs, --num-gpus N starts N processes on the CPU, which talk through gloo.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from detectron2.config import CfgNode
+from detectron2.engine import default_argument_parser, default_setup, launch
+from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
+
+from dld_spotter.config import load_cfg
+from dld_spotter.data.text_json import register_custom
+from dld_spotter.engine import TextCheckpointer, Trainer
+
+
+def setup(args: argparse.Namespace) -> CfgNode:
+    """The frozen config of the command line; data sets, loggers and OUTPUT_DIR are ready afterwards."""
+    cfg = load_cfg(args.config_file, args.opts)
+    register_custom(cfg)
+    cfg.freeze()
+    default_setup(cfg, args)
+    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="dld_spotter")
+    return cfg
+
+
+def evaluate(cfg: CfgNode, resume: bool) -> dict:
+    """Results of MODEL.WEIGHTS, or with ``resume`` of OUTPUT_DIR's latest checkpoint, on DATASETS.TEST."""
+    model = Trainer.build_model(cfg)
+    checkpointer = TextCheckpointer(model, cfg.OUTPUT_DIR)
+    if not cfg.MODEL.WEIGHTS and not (resume and checkpointer.has_checkpoint()):
+        raise ValueError(
+            f"--eval-only needs weights: add MODEL.WEIGHTS FILE, or --resume for the latest in {cfg.OUTPUT_DIR}."
+        )
+    checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
+    return Trainer.test(cfg, model)
+
+
+def main(args: argparse.Namespace) -> dict | None:
+    """What each process does; returns the last results, if there are any."""
+    cfg = setup(args)
+    if args.eval_only:
+        return evaluate(cfg, args.resume)
+    trainer = Trainer(cfg)
+    trainer.resume_or_load(resume=args.resume)
+    return trainer.train()
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and start the processes."""
+    args = default_argument_parser().parse_args(argv)
+    launch(
+        main,
+        args.num_gpus,
+        num_machines=args.num_machines,
+        machine_rank=args.machine_rank,
+        dist_url=args.dist_url,
+        args=(args,),
+    )
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,382 @@
+import json
+import logging
+import math
+
+import cv2
+import numpy as np
+import pytest
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.structures import BoxMode
+from toy import write_toy_dataset
+
+from dld_spotter.config import load_cfg
+from dld_spotter.data.charset import Charset
+from dld_spotter.data.text_json import (
+    TextJsonWriter,
+    check_text_json,
+    load_text_json,
+    register_custom,
+    register_text_json,
+    require_dataset,
+    write_text_json,
+)
+
+SQUARE = [10, 10, 30, 10, 30, 20, 10, 20]
+
+
+def image_entry(**changes):
+    return {"id": 1, "file_name": "a.png", "height": 40, "width": 60, **changes}
+
+
+def word_entry(outline=SQUARE, **changes):
+    return {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [outline], "text": "Exit", "ignore": 0, **changes}
+
+
+def write(folder, images=None, annotations=None, size=(40, 60)):
+    """A JSON with what is given, one grey image a.png beside it; returns both paths."""
+    cv2.imwrite(str(folder / "a.png"), np.full((*size, 3), 128, np.uint8))
+    content = {
+        "images": images or [image_entry()],
+        "annotations": [word_entry()] if annotations is None else annotations,
+    }
+    (folder / "words.json").write_text(json.dumps(content), encoding="utf-8")
+    return str(folder / "words.json"), str(folder)
+
+
+def without(entry, key):
+    return {k: v for k, v in entry.items() if k != key}
+
+
+def test_a_record_has_the_form_that_detectron2_expects(tmp_path):
+    (record,) = load_text_json(*write(tmp_path))
+    assert record == {
+        "file_name": str(tmp_path / "a.png"),
+        "image_id": 1,
+        "height": 40,
+        "width": 60,
+        "annotations": [
+            {
+                "id": 1,
+                "bbox": [10, 10, 30, 20],
+                "bbox_mode": BoxMode.XYXY_ABS,
+                "category_id": 0,
+                "segmentation": [SQUARE],
+                "text": "Exit",
+                "ignore": False,
+            }
+        ],
+    }
+
+
+def test_no_images_and_no_words(tmp_path):
+    (record,) = load_text_json(*write(tmp_path, annotations=[]))
+    assert record["annotations"] == []
+    (tmp_path / "empty.json").write_text('{"images": [], "annotations": []}')
+    assert load_text_json(str(tmp_path / "empty.json"), str(tmp_path)) == []
+
+
+def test_the_toy_data_set_loads_without_a_warning(tmp_path, caplog):
+    records = load_text_json(*write_toy_dataset(tmp_path, dont_care=True, wordless=True))
+    assert [len(record["annotations"]) for record in records] == [3, 0]
+    assert not [entry for entry in caplog.records if entry.levelno >= logging.WARNING]
+
+
+def test_characters_are_kept(tmp_path):
+    quads = [[10, 10, 15, 10, 15, 20, 10, 20]]
+    (record,) = load_text_json(*write(tmp_path, annotations=[word_entry(characters=quads)]))
+    assert record["annotations"][0]["characters"] == quads
+
+
+# What is mended: kind of the problem, the annotation, and the outline that should come out (None: left out).
+MENDED = {
+    "clipped": ([-5, 10, 30, 10, 30, 20, -5, 20], [0, 10, 30, 10, 30, 20, 0, 20]),
+    "outside": ([-9, 10, -1, 10, -1, 20, -9, 20], None),
+    "crosses_itself": ([10, 10, 30, 20, 30, 10, 10, 20], SQUARE),
+    "too_few_points": ([10, 10, 30, 20, 10, 10, 30, 20], None),
+    "no_area": ([10, 10, 20, 10, 30, 10, 15, 10], None),
+}
+
+
+@pytest.mark.parametrize("kind", MENDED)
+def test_outlines_are_mended_and_counted_once(tmp_path, caplog, kind):
+    outline, expected = MENDED[kind]
+    good = word_entry([40, 30, 50, 30, 50, 38], id=7, text="ok")
+    paths = write(tmp_path, annotations=[word_entry(outline), word_entry(outline, id=2, text="other"), good])
+    (record,) = load_text_json(*paths)
+    words = record["annotations"]
+    assert words[-1]["segmentation"] == [[40, 30, 50, 30, 50, 38]]
+    assert len(words) == (1 if expected is None else 3)
+    if expected is not None:
+        assert words[0]["segmentation"] == [expected]
+        assert words[0]["bbox"] == [min(expected[::2]), min(expected[1::2]), max(expected[::2]), max(expected[1::2])]
+    (entry,) = [entry for entry in caplog.records if entry.levelno == logging.WARNING]
+    assert f"2 x {kind}" in entry.getMessage()
+    assert "a.png, annotation 1" in entry.getMessage()
+    found = check_text_json(*paths)
+    assert [(p.severity, p.kind, p.annotation) for p in found] == [("warning", kind, 1), ("warning", kind, 2)]
+
+
+def test_counter_clockwise_outlines_are_turned_without_a_word(tmp_path):
+    paths = write(tmp_path, annotations=[word_entry([10, 10, 10, 20, 30, 20, 30, 10])])
+    (record,) = load_text_json(*paths)
+    assert record["annotations"][0]["segmentation"] == [SQUARE]
+    assert check_text_json(*paths) == []
+
+
+def test_a_box_stands_in_for_a_missing_outline(tmp_path):
+    entry = without(word_entry(bbox=[10, 10, 20, 10]), "segmentation")
+    (record,) = load_text_json(*write(tmp_path, annotations=[entry]))
+    assert record["annotations"][0]["segmentation"] == [SQUARE]
+
+
+def test_of_several_outlines_the_largest_is_kept(tmp_path):
+    paths = write(tmp_path, annotations=[word_entry(segmentation=[[1, 1, 3, 1, 3, 3], SQUARE])])
+    (record,) = load_text_json(*paths)
+    assert record["annotations"][0]["segmentation"] == [SQUARE]
+    assert [p.kind for p in check_text_json(*paths)] == ["several_parts"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "ignore", "kinds"),
+    [
+        ({"text": " Exit \n"}, "Exit", False, []),
+        ({"text": "  "}, "", True, ["empty_word"]),
+        ({"text": "###"}, "###", True, ["unmarked_dont_care"]),
+        ({"text": "###", "ignore": 1}, "###", True, []),
+        ({"text": "", "ignore": True}, "", True, []),
+        ({"text": None, "ignore": 1}, "", True, []),
+        ({"iscrowd": 1}, "Exit", True, []),
+    ],
+)
+def test_texts_and_dont_care(tmp_path, changes, text, ignore, kinds):
+    paths = write(tmp_path, annotations=[word_entry(**changes)])
+    (record,) = load_text_json(*paths)
+    word = record["annotations"][0]
+    assert (word["text"], word["ignore"]) == (text, ignore)
+    assert [p.kind for p in check_text_json(*paths)] == kinds
+
+
+def test_a_repeated_word_is_left_out(tmp_path):
+    paths = write(tmp_path, annotations=[word_entry(), word_entry(id=2), word_entry(id=3, text="other")])
+    (record,) = load_text_json(*paths)
+    assert [word["id"] for word in record["annotations"]] == [1, 3]
+    assert [(p.kind, p.annotation) for p in check_text_json(*paths)] == [("duplicate_annotation", 2)]
+
+
+# What stops: kind, images, annotations, and a piece of the message that says what to do.
+FATAL = [
+    ("missing_field", [without(image_entry(), "height")], [], "has no height"),
+    ("missing_field", None, [without(word_entry(), "text")], "add the word"),
+    ("missing_field", None, [without(word_entry(), "image_id")], "image_id"),
+    ("missing_field", None, [without(word_entry(), "id")], "has no id"),
+    ("missing_field", None, [without(word_entry(), "segmentation")], "neither segmentation nor bbox"),
+    ("wrong_type", ["a.png"], [], "not an object"),
+    ("wrong_type", [image_entry(height="40")], [], "positive whole number"),
+    ("wrong_type", [image_entry(width=0)], [], "positive whole number"),
+    ("wrong_type", [image_entry(file_name="")], [], "not a path"),
+    ("wrong_type", [image_entry(id="one")], [], "whole number"),
+    ("wrong_type", None, [word_entry(text=12)], "between quotes"),
+    ("wrong_type", None, [word_entry(ignore="no")], "use 1"),
+    ("wrong_type", None, [word_entry(["10", 10, 30, 10, 30, 20])], "not a number"),
+    ("wrong_type", None, [word_entry(segmentation={"counts": [1]})], "run lengths"),
+    ("wrong_type", None, [word_entry(segmentation=SQUARE)], "[[x1, y1"),
+    ("wrong_type", None, [word_entry(segmentation=None, bbox=[1, 2, 3])], "[x, y, width, height]"),
+    ("wrong_type", None, [word_entry(id="one")], "whole numbers"),
+    ("wrong_type", None, [None], "not an object"),
+    ("odd_coordinates", None, [word_entry([10, 10, 30, 10, 30])], "pairs"),
+    ("not_finite", None, [word_entry([10, 10, 30, math.nan, 30, 20])], "NaN"),
+    ("not_finite", None, [word_entry([10, 10, 30, math.inf, 30, 20])], "infinity"),
+    ("unknown_image", None, [word_entry(image_id=5)], "image_id 5"),
+    ("duplicate_image_id", [image_entry(), image_entry(file_name="b.png")], [], "give each its own"),
+    ("duplicate_image", [image_entry(), image_entry(id=2)], [], "listed twice"),
+    ("duplicate_annotation_id", None, [word_entry(), word_entry(text="other")], "give each its own"),
+    ("missing_image", [image_entry(file_name="none.png")], [], "no such file"),
+]
+
+
+@pytest.mark.parametrize(("kind", "images", "annotations", "message"), FATAL)
+def test_fatal_problems_name_file_image_and_annotation(tmp_path, kind, images, annotations, message):
+    paths = write(tmp_path, images, annotations)
+    (problem,) = check_text_json(*paths)
+    assert (problem.severity, problem.kind, problem.file) == ("error", kind, paths[0])
+    assert message in problem.message
+    with pytest.raises(ValueError, match="1 problem must be solved first") as raised:
+        load_text_json(*paths)
+    assert str(problem) in str(raised.value)
+    assert paths[0] in str(raised.value)
+    if kind == "duplicate_annotation_id":
+        assert "image " in str(problem)
+        assert "annotation 1" in str(problem)
+
+
+def test_many_fatal_problems_are_counted_and_ten_are_listed(tmp_path):
+    paths = write(tmp_path, annotations=[word_entry(id=number, text=5) for number in range(1, 38)])
+    with pytest.raises(ValueError, match="37 problems must be solved first, of which 10 are:") as raised:
+        load_text_json(*paths)
+    assert str(raised.value).count("between quotes") == 10
+    assert f"--check {paths[0]} --images {paths[1]}" in str(raised.value)
+    assert len(check_text_json(*paths)) == 37
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"images": []}', '{"images": {}, "annotations": []}', b"\xff\xfe\x00"])
+def test_files_of_another_format(tmp_path, content):
+    path = tmp_path / "words.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match="words.json"):
+        load_text_json(str(path), str(tmp_path))
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"prepare_dataset.*DETECTRON2_DATASETS"):
+        load_text_json(str(tmp_path / "none.json"), str(tmp_path))
+
+
+def test_check_reads_the_images(tmp_path):
+    paths = write(tmp_path, size=(41, 60))
+    (problem,) = check_text_json(*paths)
+    assert (problem.severity, problem.kind) == ("error", "wrong_size")
+    assert "60x41" in problem.message
+    assert "60x40" in problem.message
+    assert check_text_json(*paths, read_images=False) == []
+    (tmp_path / "a.png").write_bytes(b"")
+    (problem,) = check_text_json(*paths)
+    assert (problem.severity, problem.kind) == ("error", "unreadable_image")
+    assert "a.png" in str(problem)
+
+
+def test_check_reports_what_the_charset_and_the_longest_word_leave_out(tmp_path):
+    words = [
+        word_entry(text="café"),
+        word_entry([1, 1, 9, 1, 9, 9], id=2, text="Exit"),
+        word_entry([1, 1, 5, 1, 5, 5], id=3, text="é", ignore=1),
+    ]
+    paths = write(tmp_path, annotations=words)
+    (unknown,) = check_text_json(*paths, Charset.load("alphanumeric36"))
+    assert (unknown.kind, unknown.severity, unknown.annotation) == ("unknown_characters", "warning", 1)
+    assert "é" in unknown.message
+    too_long = check_text_json(*paths, max_length=3)
+    assert [(p.kind, p.annotation) for p in too_long] == [("too_long", 1), ("too_long", 2)]
+    assert check_text_json(*paths, max_length=4) == []
+
+
+def test_check_shows_its_progress(tmp_path):
+    seen = []
+    check_text_json(*write(tmp_path), progress=lambda records: seen.extend(records) or records)
+    assert len(seen) == 1
+
+
+def test_written_words_load_again(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 60, 3), np.uint8))
+    path = tmp_path / "new" / "words.json"
+    outline = np.array([[10.123456, 10], [30, 10.5], [30, 20], [10, 20]], np.float32)
+    word = {"image_id": 4, "segmentation": [outline], "text": 'Café, "x"', "ignore": False}
+    write_text_json(path, [image_entry(id=4)], [word], {"source": "test"})
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    assert raw["info"] == {"source": "test"}
+    assert raw["categories"] == [{"id": 1, "name": "text"}]
+    assert raw["images"] == [image_entry(id=4)]
+    assert raw["annotations"] == [
+        {
+            "id": 1,
+            "category_id": 1,
+            "iscrowd": 0,
+            "bbox": [10, 10, 20, 10],
+            "area": 194.43,  # by the shoelace formula, from the rounded corners
+            "image_id": 4,
+            "segmentation": [[10.12, 10, 30, 10.5, 30, 20, 10, 20]],
+            "text": 'Café, "x"',
+            "ignore": 0,
+        }
+    ]
+    assert "Café" in path.read_text(encoding="utf-8")
+    (record,) = load_text_json(str(path), str(tmp_path))
+    assert record["annotations"][0]["text"] == 'Café, "x"'
+
+
+def test_writing_nothing(tmp_path):
+    write_text_json(tmp_path / "empty.json", [], [])
+    assert load_text_json(str(tmp_path / "empty.json"), str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_writer_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "words.json"
+    path.write_text("old")
+    with pytest.raises(error), TextJsonWriter(path) as writer:
+        writer.add_image(image_entry())
+        writer.add_annotation(word_entry())
+        raise error
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["words.json"]
+
+
+def test_the_writer_refuses_nan(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_text_json(tmp_path / "words.json", [image_entry()], [word_entry([1, 1, math.nan, 2, 3, 4])])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def forget():
+    """Names to take out of Detectron2's catalogs after the test."""
+    names = []
+    yield names
+    for name in names:
+        if name in DatasetCatalog:
+            DatasetCatalog.remove(name)
+        MetadataCatalog.pop(name, None)
+
+
+def test_registering(tmp_path, forget):
+    forget.append("test_words")
+    json_file, image_root = write(tmp_path)
+    register_text_json("test_words", json_file, image_root, {"weak": "weak.txt"})
+    assert DatasetCatalog.get("test_words") == load_text_json(json_file, image_root)
+    metadata = MetadataCatalog.get("test_words")
+    assert metadata.thing_classes == ["text"]
+    assert (metadata.json_file, metadata.image_root, metadata.evaluator_type) == (json_file, image_root, "text")
+    assert metadata.lexicons == {"weak": "weak.txt"}
+    with pytest.raises(ValueError, match="registered already"):
+        register_text_json("test_words", json_file, image_root)
+
+
+def test_custom_data_sets_come_from_the_config_without_code(tmp_path, forget):
+    forget.append("mine_train")
+    json_file, image_root = write(tmp_path)
+    cfg = load_cfg(
+        None, ["INPUT.RANDOM_FLIP", "none", "DATASETS.CUSTOM", f"[('mine_train', '{image_root}', '{json_file}')]"]
+    )
+    register_custom(cfg)
+    register_custom(cfg)
+    assert len(DatasetCatalog.get("mine_train")) == 1
+    cfg.DATASETS.CUSTOM = [["mine_train", image_root, str(tmp_path / "other.json")]]
+    register_custom(cfg)
+    assert MetadataCatalog.get("mine_train").json_file.endswith("other.json")
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([("a", "b")], "image folder, json file"),
+        ([("a", "b", 3)], "image folder, json file"),
+        ([("twice_test", "b", "c"), ("twice_test", "b", "c")], "twice"),
+        ([("coco_2017_val", "b", "c")], "known data set"),
+    ],
+)
+def test_bad_custom_entries(forget, entries, message):
+    forget.append("twice_test")
+    cfg = load_cfg(None, ["INPUT.RANDOM_FLIP", "none"])
+    cfg.DATASETS.CUSTOM = entries
+    with pytest.raises(ValueError, match=message) as raised:
+        register_custom(cfg)
+    assert "DATASETS.CUSTOM" in str(raised.value)
+
+
+def test_an_unknown_data_set_lists_the_known_ones_and_both_ways_to_register(tmp_path, forget):
+    forget.append("test_words")
+    register_text_json("test_words", *write(tmp_path))
+    require_dataset("test_words")
+    with pytest.raises(ValueError, match="'icdar2051' is not registered") as raised:
+        require_dataset("icdar2051")
+    for part in ("test_words", "DATASETS.CUSTOM", "register_text_json"):
+        assert part in str(raised.value)

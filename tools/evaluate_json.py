@@ -1,0 +1,122 @@
+#!/usr/bin/env python
+"""Score saved predictions against a ground truth; no model is needed.
+
+    python tools/evaluate_json.py --predictions text_results.json --ground-truth test.json
+    python tools/evaluate_json.py --predictions submission.zip --ground-truth gt-icdar2015.zip \
+        --lexicon none strong=strong_lexicon.zip generic=GenericVocabulary.txt
+
+Predictions: our JSON, AdelaiDet's text_results.json, or an ICDAR submission (zip or folder of text files).
+Ground truth: our JSON, the competitions' text files (zip or folder), or the name of a registered data set.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dld_spotter.evaluation.ground_truth import GroundTruth, read_ground_truth
+from dld_spotter.evaluation.icdar import LAYOUTS
+from dld_spotter.evaluation.lexicon import load_lexicon
+from dld_spotter.evaluation.protocol import LEXICON_RULES, Protocol
+from dld_spotter.evaluation.scoring import evaluate_words
+from dld_spotter.evaluation.submission import read_predictions
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--predictions", required=True, metavar="PATH", help="what a spotter read")
+    parser.add_argument("--ground-truth", required=True, metavar="PATH_OR_NAME", help="what there is to read")
+    parser.add_argument(
+        "--lexicon",
+        nargs="+",
+        default=["none"],
+        metavar="NAME_OR_PATH",
+        help="'none', a word list, a folder or zip with a list for each image, NAME=PATH, or for a registered data "
+        "set a NAME such as strong, weak, generic, full (default: none)",
+    )
+    parser.add_argument("--lexicon-rule", default="nearest", choices=LEXICON_RULES, help="(default: %(default)s)")
+    parser.add_argument(
+        "--lexicon-max-distance", type=int, default=1, metavar="EDITS", help="for 'limited' (default: %(default)s)"
+    )
+    parser.add_argument("--iou", type=float, default=0.5, help="must be exceeded (default: %(default)s)")
+    parser.add_argument("--word-spotting", action="store_true", help="only word spotting; else end-to-end as well")
+    parser.add_argument("--case-sensitive", action="store_true")
+    parser.add_argument(
+        "--min-word-length", type=int, default=3, metavar="N", help="of word spotting (default: %(default)s)"
+    )
+    parser.add_argument("--score-threshold", type=float, default=0.0, help="(default: %(default)s)")
+    parser.add_argument("--layout", choices=LAYOUTS, help="of lines in text files (default: found out)")
+    parser.add_argument("--json", metavar="FILE", help="write the numbers and the protocol here")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the scores; 0, or 1 after one sentence on what is wrong with the input."""
+    args = get_parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        evaluate(args)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    protocol = Protocol(
+        iou_threshold=args.iou,
+        case_sensitive=args.case_sensitive,
+        min_word_length=args.min_word_length,
+        score_threshold=args.score_threshold,
+        lexicon_rule=args.lexicon_rule,
+        lexicon_max_distance=args.lexicon_max_distance,
+    )
+    truth, known_lexicons = find_ground_truth(args.ground_truth, args.layout)
+    lexicons = dict(find_lexicon(entry, known_lexicons) for entry in args.lexicon)
+    images = truth.pair(read_predictions(args.predictions, args.layout))
+    evaluation = evaluate_words(images, protocol, lexicons)
+    if args.word_spotting:
+        for task in [task for task in evaluation.scores if task.startswith("e2e_")]:
+            del evaluation.scores[task], evaluation.protocols[task]
+    print(f"{args.predictions} against {args.ground_truth}")
+    print(evaluation.table())
+    if args.json:
+        report = {"predictions": args.predictions, "ground_truth": args.ground_truth, **evaluation.to_dict()}
+        Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def find_ground_truth(path_or_name: str, layout: str | None) -> tuple[GroundTruth, dict[str, str]]:
+    """The annotated words, and the paths of the lexicons that are known for them."""
+    if os.path.exists(path_or_name) or os.path.splitext(path_or_name)[1] or os.sep in path_or_name:
+        return read_ground_truth(path_or_name, layout), {}
+    from detectron2.data import MetadataCatalog
+
+    from dld_spotter.data.text_json import require_dataset
+
+    require_dataset(path_or_name)
+    metadata = MetadataCatalog.get(path_or_name)
+    return read_ground_truth(metadata.json_file, layout), dict(metadata.get("lexicons", {}))
+
+
+def find_lexicon(entry: str, known: dict[str, str]):
+    """(name, word list) of one --lexicon: "none", a known name, NAME=PATH, or a path."""
+    if entry == "none":
+        return entry, None
+    name, separator, path = entry.partition("=")
+    if separator and not os.path.exists(entry):
+        return name, load_lexicon(path)
+    if entry in known:
+        return entry, load_lexicon(known[entry])
+    if not os.path.exists(entry):
+        raise ValueError(
+            f"the lexicon '{entry}' is neither a path nor known here ({', '.join(known) or 'no names'}); give "
+            f"{entry}=PATH, the path of a word list or of a folder with one list an image."
+        )
+    return Path(entry).stem, load_lexicon(entry)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
