@@ -1,9 +1,10 @@
-"""Says in one sentence what to do when Detectron2 is missing or broken, before any import of it can fail."""
+"""Importing this says in one sentence what to do when Detectron2 is missing or broken; the package does so first."""
 
 import importlib
 import importlib.util
+import warnings
 
-HOW = (
+_HOW = (
     "run `python tools/install_detectron2.py` in the project's folder with this Python "
     "(or `make demo`, which sets up an environment with everything)."
 )
@@ -16,18 +17,24 @@ def check_detectron2() -> None:
         ImportError: it is missing, or does not import; the message says what to run.
     """
     if importlib.util.find_spec("detectron2") is None:
-        raise ImportError(f"dld_spotter needs Detectron2, which this Python does not have: {HOW}")
+        raise ImportError(f"dld_spotter needs Detectron2, which this Python does not have: {_HOW}")
     try:
-        importlib.import_module("detectron2.modeling")
+        with warnings.catch_warnings():
+            # Detectron2 uses parts of torch that newer versions call deprecated; a user can do nothing about it.
+            warnings.simplefilter("ignore", FutureWarning)
+            importlib.import_module("detectron2.modeling")
     # A Detectron2 built for other versions of torch, Pillow or NumPy fails with many kinds of error.
     except Exception as error:
-        cause = f"{type(error).__name__}: {error}"
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("detectron2"):
             raise ImportError(
                 f"dld_spotter needs Detectron2, and Detectron2 needs '{error.name}', which this Python does not have: "
                 "run `pip install -e .` in the project's folder."
             ) from error
+        cause = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise ImportError(
-            f"dld_spotter needs Detectron2, and the one of this Python does not import ({cause}); "
-            f"uninstall it, then {HOW}"
+            f"dld_spotter needs Detectron2, and the one that this Python has does not import ({cause}): "
+            f"uninstall it, then {_HOW}"
         ) from error
+
+
+check_detectron2()

@@ -23,8 +23,9 @@ def polygon_area(points: Points) -> float:
     points = as_points(points)
     if len(points) < 3:
         return 0.0
-    x, y = (points - points[0]).T  # small numbers first: no loss far from the origin
-    return float(0.5 * (x @ np.roll(y, -1) - np.roll(x, -1) @ y))
+    # From the first point on: nothing is lost far from the origin, and the closing edge's term is zero.
+    x, y = (points - points[0]).T
+    return float(0.5 * (x[:-1] @ y[1:] - x[1:] @ y[:-1]))
 
 
 def clockwise(points: Points) -> np.ndarray:

@@ -132,14 +132,18 @@ def to_words(instances: Instances, charset: Charset, scale_x: float = 1.0, scale
     """
     texts = charset.decode(instances.pred_text)
     scores = zip(instances.scores.tolist(), instances.pred_text_scores.tolist(), strict=True)
-    words = [
-        _to_word(text, det_score, text_score, polygon * (scale_x, scale_y))
-        for text, (det_score, text_score), polygon in zip(texts, scores, instances_to_polygons(instances), strict=True)
-        if polygon is not None and math.isfinite(det_score) and math.isfinite(text_score)
-    ]
-    if len(words) < len(texts):
-        logger.warning("%d of %d words left out: no outline, or no score.", len(texts) - len(words), len(texts))
-    return sorted(words, key=lambda word: tuple(min(axis) for axis in reversed(list(zip(*word.polygon, strict=True)))))
+    words = []
+    for text, (det_score, text_score), polygon in zip(texts, scores, instances_to_polygons(instances), strict=True):
+        if not (math.isfinite(det_score) and math.isfinite(text_score)):
+            logger.warning("a word is left out: its scores are %s and %s.", det_score, text_score)
+        elif polygon is not None:
+            words.append(_to_word(text, det_score, text_score, polygon * (scale_x, scale_y)))
+    return sorted(words, key=_top_left)
+
+
+def _top_left(word: Word) -> tuple[float, float]:
+    columns, rows = zip(*word.polygon, strict=True)
+    return min(rows), min(columns)
 
 
 def _to_word(text: str, det_score: float, text_score: float, polygon: np.ndarray) -> Word:
@@ -148,5 +152,5 @@ def _to_word(text: str, det_score: float, text_score: float, polygon: np.ndarray
         score=round(det_score * text_score, 4),
         det_score=round(det_score, 4),
         text_score=round(text_score, 4),
-        polygon=np.round(polygon.astype(np.float64), 1).tolist(),
+        polygon=np.round(polygon.astype(np.float64), 2).tolist(),
     )

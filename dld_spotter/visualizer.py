@@ -22,7 +22,7 @@ from dld_spotter.outlines import instances_to_polygons
 
 # Bright enough for labels on black, and far apart for most kinds of colour blindness (Okabe and Ito's set, lighter).
 WORD_COLORS = ("#56b4e9", "#e69f00", "#2fd8a0", "#f0e442", "#ff8a5c", "#e79ac8")
-IGNORE_COLOR = "#b0b0b0"
+IGNORE_COLOR = "#cccccc"  # as light as Detectron2 makes every label at least
 OTHER_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -126,12 +126,12 @@ class TextVisualizer(Visualizer):
 
     def draw_dataset_dict(self, dic: dict) -> VisImage:
         """Draw the annotations of a data set's record; several outlines of one annotation are one word."""
-        words = [
-            (np.reshape(outline, (-1, 2)), annotation.get("text") if first else None, annotation.get("ignore", False))
-            for annotation in dic.get("annotations", ())
-            for first, outline in zip([True, *[False] * len(annotation["segmentation"])], annotation["segmentation"])
-        ]
-        polygons, texts, ignored = zip(*words, strict=True) if words else ((), (), ())
+        polygons, texts, ignored = [], [], []
+        for annotation in dic.get("annotations", ()):
+            for part, outline in enumerate(annotation["segmentation"]):
+                polygons.append(np.reshape(outline, (-1, 2)))
+                texts.append(annotation.get("text") if part == 0 else None)
+                ignored.append(bool(annotation.get("ignore", False)))
         return self.draw_words(polygons, texts, ignored=ignored)
 
     def draw_record(self, record: dict) -> VisImage:
@@ -159,7 +159,8 @@ class TextVisualizer(Visualizer):
         """Above the word, or below it where the image ends; always inside the image as far as it fits."""
         (left, top), (right, bottom) = polygon.min(axis=0), polygon.max(axis=0)
         points = 72 / self.output.dpi  # a pixel in points, the unit of font sizes
-        size = np.clip(min(right - left, bottom - top) * points, 0.65 * self._default_font_size, self._default_font_size)
+        largest = self._default_font_size
+        size = np.clip(0.5 * min(right - left, bottom - top) * points, 0.65 * largest, largest)
         height, width = _LINE_HEIGHT * size / points, _LETTER_WIDTH * size / points * len(label)
         y = top - height if top >= height else min(bottom, self.output.height - height)
         x = max(0, min(left, self.output.width - width))

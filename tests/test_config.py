@@ -44,3 +44,8 @@ def test_wrong_values_are_named(key, value, message):
 def test_a_missing_gpu_is_said():
     with pytest.raises(ValueError, match="no GPU here; add MODEL.DEVICE cpu"):
         load_cfg(str(toy.ROOT / "configs/MaskRCNNSpotter_Light.yaml"), ["MODEL.DEVICE", "cuda"])
+
+
+def test_a_missing_yaml_is_said():
+    with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
+        load_cfg("nowhere.yaml")

@@ -122,7 +122,6 @@ def tiny_cfg(*opts):
         "MODEL.ROI_MASK_HEAD.NUM_CONV": 1,
         "MODEL.ROI_TEXT_HEAD.CONV_DIM": 16,
         "MODEL.ROI_TEXT_HEAD.HIDDEN_SIZE": 16,
-        "INPUT.RANDOM_FLIP": "none",
         "INPUT.MIN_SIZE_TRAIN": (96,),
         "INPUT.MAX_SIZE_TRAIN": 128,
         "INPUT.MIN_SIZE_TEST": 96,

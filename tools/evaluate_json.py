@@ -21,7 +21,7 @@ from dld_spotter.evaluation.ground_truth import GroundTruth, read_ground_truth
 from dld_spotter.evaluation.icdar import LAYOUTS
 from dld_spotter.evaluation.lexicon import load_lexicon
 from dld_spotter.evaluation.protocol import LEXICON_RULES, Protocol
-from dld_spotter.evaluation.scoring import evaluate_words
+from dld_spotter.evaluation.scoring import TASKS, evaluate_words
 from dld_spotter.evaluation.submission import read_predictions
 
 
@@ -76,11 +76,10 @@ def evaluate(args: argparse.Namespace) -> None:
     )
     truth, known_lexicons = find_ground_truth(args.ground_truth, args.layout)
     lexicons = dict(find_lexicon(entry, known_lexicons) for entry in args.lexicon)
+    if len(lexicons) < len(args.lexicon):
+        raise ValueError(f"two of the lexicons {args.lexicon} have one name; tell them apart with NAME=PATH.")
     images = truth.pair(read_predictions(args.predictions, args.layout))
-    evaluation = evaluate_words(images, protocol, lexicons)
-    if args.word_spotting:
-        for task in [task for task in evaluation.scores if task.startswith("e2e_")]:
-            del evaluation.scores[task], evaluation.protocols[task]
+    evaluation = evaluate_words(images, protocol, lexicons, ["word_spotting"] if args.word_spotting else TASKS)
     print(f"{args.predictions} against {args.ground_truth}")
     print(evaluation.table())
     if args.json:

@@ -4,7 +4,7 @@ import copy
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 
@@ -153,11 +153,14 @@ class TextDatasetMapper:
     @classmethod
     def from_config(cls, cfg: CN, is_train: bool = True, keep_annotations: bool | None = None) -> dict:
         """``keep_annotations``: by default in training only."""
+        policy = WordPolicy.from_config(cfg)
+        if not is_train and policy.unknown == "error":
+            policy = replace(policy, unknown="ignore")  # an evaluation does not end at a word that cannot be read
         return {
             "is_train": is_train,
             "augmentations": build_augmentations(cfg, is_train),
             "image_format": cfg.INPUT.FORMAT,
-            "policy": WordPolicy.from_config(cfg),
+            "policy": policy,
             "max_words": cfg.INPUT.TEXT.MAX_WORDS,
             "min_size": cfg.INPUT.TEXT.MIN_SIZE,
             "keep_annotations": is_train if keep_annotations is None else keep_annotations,

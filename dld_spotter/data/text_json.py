@@ -2,9 +2,9 @@
 
 The format is COCO's with two more fields a word, ``text`` and ``ignore``; datasets/README.md shows an example.
 
-Memory: the file is parsed as a whole. A word takes about 1 kB while it is read and 0.6 kB as a record, so that
-SynthText's 7.3 million words want some 8 GB in each process that loads them. Detectron2 then keeps the records
-serialised (about 0.3 kB a word) and shared by the loader's workers.
+Memory: the file is parsed as a whole, at about 1.3 kB a word, so that SynthText's 7.3 million words want some 9 GB in
+each process that loads them. Detectron2 then keeps the records serialised (about 0.2 kB a word) and shares
+them with the loader's workers.
 """
 
 import json

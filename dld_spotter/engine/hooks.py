@@ -11,22 +11,22 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.engine import HookBase
-from detectron2.evaluation.evaluator import inference_context
-from detectron2.structures import Instances
+from detectron2.evaluation import inference_context
+from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.utils import comm
 from torch import Tensor, nn
 
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
+from dld_spotter.data.text_json import register_custom, require_dataset
 from dld_spotter.engine.checkpoint import TextCheckpointer, read_checkpoint
 from dld_spotter.image_io import read_image
 from dld_spotter.visualizer import TextVisualizer
 
 logger = logging.getLogger(__name__)
 
-# Longest side of a sample in TensorBoard, pixels; and words of it in one line of the log.
+# Longest side of a sample in TensorBoard, pixels.
 _SAMPLE_SIZE = 1024
-_SAMPLE_WORDS = 20
 
 
 class SeedEachStep(HookBase):
@@ -62,6 +62,7 @@ class BestCheckpoint(HookBase):
         self.metric = metric
         self.best = -math.inf
         self._seen = -1  # iteration of the last evaluation
+        self._warned = False
 
     def before_train(self) -> None:
         path = os.path.join(self.checkpointer.save_dir, f"{self.FILE}.pth")
@@ -80,6 +81,8 @@ class BestCheckpoint(HookBase):
 
     def _keep_if_best(self) -> None:
         values, iteration = self._latest()
+        if not values:
+            self._warn_of_unknown_metric()
         if iteration <= self._seen:
             return
         self._seen = iteration
@@ -98,12 +101,18 @@ class BestCheckpoint(HookBase):
         found = [entry for name, entry in scalars.items() if f"/{name}".endswith(f"/{self.metric}")]
         return [value for value, _ in found], max((iteration for _, iteration in found), default=-1)
 
+    def _warn_of_unknown_metric(self) -> None:
+        figures = flatten_results_dict(getattr(self.trainer, "_last_eval_results", None) or {})
+        if figures and not self._warned:
+            self._warned = True
+            logger.warning(
+                "TEST.BEST_METRIC is '%s', which no evaluation gives, so no best checkpoint is kept; use one of: %s.",
+                *(self.metric, ", ".join(sorted(figures))),
+            )
 
-class ReadSamples(HookBase):
-    """At each evaluation, draw some images of the first test set as they are read, and log their words.
 
-    The drawings go to the event storage (TensorBoard shows them under "samples"); the log has the annotated words
-    beside those read.
+class DrawSamples(HookBase):
+    """At each evaluation, draw some test images as they are read; TensorBoard shows them under "samples".
 
     Args:
         period: iterations between two drawings; 0: only after the last iteration.
@@ -119,10 +128,12 @@ class ReadSamples(HookBase):
         self.charset = charset
 
     @classmethod
-    def from_config(cls, cfg: CfgNode) -> "ReadSamples | None":
-        """The first TEST.SAMPLES images of DATASETS.TEST, every VIS_PERIOD or else EVAL_PERIOD iterations."""
+    def from_config(cls, cfg: CfgNode) -> "DrawSamples | None":
+        """The first TEST.SAMPLES images of the first test set, every VIS_PERIOD or else EVAL_PERIOD iterations."""
         if not cfg.DATASETS.TEST or cfg.TEST.SAMPLES <= 0:
             return None
+        register_custom(cfg)
+        require_dataset(cfg.DATASETS.TEST[0])
         records = DatasetCatalog.get(cfg.DATASETS.TEST[0])[: cfg.TEST.SAMPLES]
         mapper = TextDatasetMapper(cfg, is_train=False)
         return cls(cfg.VIS_PERIOD or cfg.TEST.EVAL_PERIOD, records, mapper, Charset.load(cfg.MODEL.TEXT.CHARSET))
@@ -130,57 +141,23 @@ class ReadSamples(HookBase):
     def after_step(self) -> None:
         following = self.trainer.iter + 1
         if self.period > 0 and following % self.period == 0 and following != self.trainer.max_iter:
-            self._read()
+            self._draw()
 
     def after_train(self) -> None:
-        if self.trainer.iter >= self.trainer.max_iter:
-            self._read()
+        if self.trainer.iter >= self.trainer.max_iter:  # not after a failure
+            self._draw()
 
-    def _read(self) -> None:
+    def _draw(self) -> None:
         model = self.trainer.model
         # The other processes do not take part: the wrapper for several processes must not wait for them.
         model = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
         with inference_context(model), torch.no_grad():
             for record in self.records:
                 instances = model([self.mapper(record)])[0]["instances"].to("cpu")
-                self._show(record, instances)
-
-    def _show(self, record: dict, instances: Instances) -> None:
-        name = os.path.basename(record["file_name"])
-        logger.info(
-            "%s: annotated: %s | read: %s",
-            name,
-            annotated_words(record),
-            read_words(instances, self.charset),
-        )
-        image = read_image(record["file_name"], format="RGB")
-        drawn = TextVisualizer(image, charset=self.charset).draw_instance_predictions(instances).get_image()
-        self.trainer.storage.put_image(f"samples/{name}", _shrink(torch.as_tensor(drawn).permute(2, 0, 1)))
-
-
-def annotated_words(record: dict) -> str:
-    """The words of a record in reading order, for the log; don't-care words are counted."""
-    words = [a for a in record["annotations"] if not a["ignore"]]
-    places = [a["bbox"][:2] for a in words]
-    return _listed([a["text"] for a in words], places, len(record["annotations"]) - len(words))
-
-
-def read_words(instances: Instances, charset: Charset) -> str:
-    """The words of a prediction in reading order with their scores, for the log."""
-    scores = (instances.scores * instances.pred_text_scores).tolist()
-    words = [f"{w} ({s:.2f})" for w, s in zip(charset.decode(instances.pred_text), scores, strict=True)]
-    return _listed(words, instances.pred_boxes.tensor[:, :2].tolist())
-
-
-def _listed(words: list[str], places: list, ignored: int = 0) -> str:
-    """Words ordered by their top left corners (x, y)."""
-    order = sorted(range(len(words)), key=lambda i: (places[i][1], places[i][0]))
-    shown = [words[i] for i in order[:_SAMPLE_WORDS]]
-    if len(words) > _SAMPLE_WORDS:
-        shown.append(f"and {len(words) - _SAMPLE_WORDS} more")
-    if ignored:
-        shown.append(f"{ignored} don't care")
-    return ", ".join(shown) or "nothing"
+                image = read_image(record["file_name"], format="RGB")
+                drawn = TextVisualizer(image, self.charset).draw_instance_predictions(instances).get_image()
+                name = f"samples/{os.path.basename(record['file_name'])}"
+                self.trainer.storage.put_image(name, _shrink(torch.tensor(drawn).permute(2, 0, 1)))
 
 
 def _shrink(image: Tensor) -> Tensor:

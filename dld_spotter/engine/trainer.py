@@ -17,10 +17,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from dld_spotter.data.charset import Charset
 from dld_spotter.data.loader import build_text_test_loader, build_text_train_loader
 from dld_spotter.engine.checkpoint import TextCheckpointer
-from dld_spotter.engine.hooks import BestCheckpoint, ReadSamples, SeedEachStep
+from dld_spotter.engine.hooks import BestCheckpoint, DrawSamples, SeedEachStep
 from dld_spotter.engine.optimizer import build_optimizer
+from dld_spotter.evaluation.protocol import Protocol
+from dld_spotter.evaluation.recognition import evaluate_recognition
 from dld_spotter.evaluation.text_evaluator import TextEvaluator
 
 logger = logging.getLogger(__name__)
@@ -128,9 +131,22 @@ class Trainer(DefaultTrainer):
         return TextEvaluator(dataset_name, cfg, os.path.join(cfg.OUTPUT_DIR, "inference", dataset_name))
 
     @classmethod
+    def test(cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None) -> OrderedDict:
+        """As the parent; with TEST.TEXT.READ_GROUND_TRUTH the results have the task "recognition", too."""
+        results = super().test(cfg, model, evaluators)
+        for name in cfg.DATASETS.TEST if cfg.TEST.TEXT.READ_GROUND_TRUTH else ():
+            loader = build_text_test_loader(cfg, name, keep_annotations=True)
+            charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
+            figures = evaluate_recognition(model, loader, charset, Protocol.from_cfg(cfg))
+            if figures:  # on the main process
+                # The parent leaves out the level of the data sets where there is only one.
+                (results if len(cfg.DATASETS.TEST) == 1 else results[name])["recognition"] = figures
+        return results
+
+    @classmethod
     def build_sample_hook(cls, cfg: CfgNode) -> HookBase | None:
-        """What draws and logs samples at each evaluation, or None."""
-        return ReadSamples.from_config(cfg)
+        """What draws samples at each evaluation, or None."""
+        return DrawSamples.from_config(cfg)
 
 
 def with_seed(cfg: CfgNode, seed: int) -> CfgNode:

@@ -59,9 +59,7 @@ def evaluate_recognition(
     return {"accuracy": accuracy, "one_minus_ned": similarity}
 
 
-def _word_pairs(
-    truth: torch.Tensor, tokens: torch.Tensor, charset: Charset, record: dict
-) -> list[tuple[str, str]]:
+def _word_pairs(truth: torch.Tensor, tokens: torch.Tensor, charset: Charset, record: dict) -> list[tuple[str, str]]:
     """(annotated, read) texts of an image's readable words."""
     readable = truth[truth[:, 0] != PAD]
     if len(readable) != len(tokens):
@@ -69,4 +67,4 @@ def _word_pairs(
             f"{record.get('file_name', record['image_id'])}: read_words gave {len(tokens)} words for "
             f"{len(readable)} readable ones; it should give one row for each, in their order."
         )
-    return list(zip(charset.decode(readable), charset.decode(tokens)))
+    return list(zip(charset.decode(readable), charset.decode(tokens), strict=True))

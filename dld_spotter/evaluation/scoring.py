@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
-from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_word
-from dld_spotter.evaluation.matching import Matching, match_words, measure_overlap
+from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_words
+from dld_spotter.evaluation.matching import Matching, Overlap, match_words, measure_overlap
 from dld_spotter.evaluation.protocol import ImageWords, Protocol
 from dld_spotter.evaluation.transcription import edit_similarity, fold_case, reference_word, same_word
 
+TASKS = ("e2e", "word_spotting")
 _NUM_SAMPLES = 10
 
 
@@ -55,9 +56,11 @@ class Evaluation:
         protocols: the rules of each task.
         samples: (annotated, read) texts of the first words that were found, with the first lexicon.
         num_images: how many images were scored.
+        num_reads: how many detections they have, those in don't-care regions included.
     """
 
     num_images: int
+    num_reads: int
     scores: dict[str, Score] = field(default_factory=OrderedDict)
     similarities: dict[str, float] = field(default_factory=OrderedDict)
     protocols: dict[str, Protocol] = field(default_factory=OrderedDict)
@@ -74,6 +77,7 @@ class Evaluation:
         """Everything as plain data for a JSON file."""
         return {
             "images": self.num_images,
+            "detections_listed": self.num_reads,
             "results": self.results(),
             "counts": {task: asdict(score) for task, score in self.scores.items()},
             "protocols": {task: asdict(protocol) for task, protocol in self.protocols.items()},
@@ -87,76 +91,98 @@ class Evaluation:
             + [str(s.detections), self.protocols[task].describe()]
             for task, s in self.scores.items()
         ]
-        widths = [max(map(len, column)) for column in zip(head, *rows)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [head, *rows]]
+        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in [head, *rows]
+        ]
         lines += [
             f"1 - normalised edit distance over the words that were found (lexicon {name}): {value:.4f}"
             for name, value in self.similarities.items()
         ]
-        return "\n".join([f"{self.num_images} images", *lines])
+        return "\n".join([f"{self.num_images} images, {self.num_reads} detections listed", *lines])
 
 
 def evaluate_words(
     images: Sequence[ImageWords],
     protocol: Protocol,
     lexicons: Mapping[str, Lexicon | ImageLexicons | None],
+    tasks: Sequence[str] = TASKS,
 ) -> Evaluation:
-    """Score the read words of a data set: detection, and for each lexicon end-to-end and word spotting.
+    """Score the read words of a data set: detection, and each task with each lexicon.
 
     Args:
         images: every image of the ground truth, also those without read words.
         protocol: IoU, case, thresholds and the lexicon rule; lexicon and task are varied here.
         lexicons: word lists by name; None is no correction.
+        tasks: "e2e" (end-to-end, and the edit distance), "word_spotting", or both.
     """
     images = [image.counted(protocol.score_threshold) for image in images]
     overlaps = [
         measure_overlap([w.polygon for w in image.truths], [w.polygon for w in image.reads]) for image in images
     ]
-    tasks = {}
-    for task, word_spotting in (("e2e", False), ("word_spotting", True)):
-        rules = replace(protocol, word_spotting=word_spotting, lexicon="none")
-        references = [[reference_word(word, rules) for word in image.truths] for image in images]
-        matchings = [
-            match_words(overlap, np.array([r is None for r in words], dtype=bool), rules.iou_threshold)
-            for overlap, words in zip(overlaps, references)
-        ]
-        tasks[task] = rules, references, matchings
-    rules, references, matchings = tasks["e2e"]
-    evaluation = Evaluation(len(images))
-    evaluation.scores["detection"] = _score(references, matchings, sum(len(m.pairs) for m in matchings))
-    evaluation.protocols["detection"] = rules
+    rules = {task: replace(protocol, word_spotting=task == "word_spotting", lexicon="none") for task in TASKS}
+    matched = {task: _match(images, overlaps, rules[task]) for task in {"e2e", *tasks}}
+    evaluation = Evaluation(len(images), sum(len(image.reads) for image in images))
+    evaluation.protocols["detection"] = rules["e2e"]
+    evaluation.scores["detection"] = matched["e2e"].score(sum(len(m.pairs) for m in matched["e2e"].matchings))
     for name, lexicon in lexicons.items():
-        texts = [_texts(image, lexicon, protocol) for image in images]
-        for task, (rules, references, matchings) in tasks.items():
-            rules = replace(rules, lexicon=name)
-            pairs = _found_pairs(references, matchings, texts)
-            correct = sum(same_word(reference, read, rules) for reference, read in pairs)
-            evaluation.scores[f"{task}_{name}"] = _score(references, matchings, correct)
-            evaluation.protocols[f"{task}_{name}"] = rules
+        texts = _read_texts(images, lexicon, protocol)
+        for task in tasks:
+            task_rules = replace(rules[task], lexicon=name)
+            pairs = matched[task].pairs(texts)
+            correct = sum(same_word(reference, read, task_rules) for reference, read in pairs)
+            evaluation.protocols[f"{task}_{name}"] = task_rules
+            evaluation.scores[f"{task}_{name}"] = matched[task].score(correct)
+            evaluation.samples = evaluation.samples or pairs[:_NUM_SAMPLES]
             if task == "e2e":
-                folded = [(fold_case(a, rules), fold_case(b, rules)) for a, b in pairs]
+                folded = [(fold_case(a, task_rules), fold_case(b, task_rules)) for a, b in pairs]
                 evaluation.similarities[name] = edit_similarity(folded)
-                evaluation.samples = evaluation.samples or pairs[:_NUM_SAMPLES]
     return evaluation
 
 
-def _score(references: Sequence[Sequence[str | None]], matchings: Sequence[Matching], correct: int) -> Score:
-    truths = sum(reference is not None for words in references for reference in words)
-    return Score(correct, truths, sum(int((~matching.ignored).sum()) for matching in matchings))
+@dataclass(frozen=True)
+class _Matched:
+    """What every image's words should be read as (None: don't care), and which detection found which."""
+
+    references: list[list[str | None]]
+    matchings: list[Matching]
+
+    def score(self, correct: int) -> Score:
+        truths = sum(reference is not None for words in self.references for reference in words)
+        return Score(correct, truths, sum(int((~matching.ignored).sum()) for matching in self.matchings))
+
+    def pairs(self, texts: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+        """(reference, read) texts of all words that were found; ``texts`` are the read ones of each image."""
+        return [
+            (words[truth], read[detection])
+            for words, matching, read in zip(self.references, self.matchings, texts, strict=True)
+            for truth, detection in matching.pairs.tolist()
+        ]
 
 
-def _texts(image: ImageWords, lexicon: Lexicon | ImageLexicons | None, protocol: Protocol) -> list[str]:
-    """The read words of an image, corrected."""
-    if lexicon is None or not image.reads:
-        return [word.text for word in image.reads]
-    words = lexicon.for_image(image.key)
-    return [correct_word(word.text, words, protocol) for word in image.reads]
+def _match(images: Sequence[ImageWords], overlaps: Sequence[Overlap], protocol: Protocol) -> _Matched:
+    references = [[reference_word(word, protocol) for word in image.truths] for image in images]
+    dont_care = [np.array([reference is None for reference in words], dtype=bool) for words in references]
+    matchings = [match_words(o, d, protocol.iou_threshold) for o, d in zip(overlaps, dont_care, strict=True)]
+    return _Matched(references, matchings)
 
 
-def _found_pairs(references, matchings: Sequence[Matching], texts: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
-    """(reference, read) texts of all words that were found."""
-    return [
-        (words[truth], read[detection])
-        for words, matching, read in zip(references, matchings, texts)
-        for truth, detection in matching.pairs.tolist()
-    ]
+def _read_texts(
+    images: Sequence[ImageWords], lexicon: Lexicon | ImageLexicons | None, protocol: Protocol
+) -> list[list[str]]:
+    """The read words of each image, corrected; words of one list are looked up together."""
+    texts = [[word.text for word in image.reads] for image in images]
+    if lexicon is None:
+        return texts
+    places: dict[Lexicon, list[tuple[int, int]]] = {}
+    for image_index, image in enumerate(images):
+        if image.reads:
+            places.setdefault(lexicon.for_image(image.key), []).extend(
+                (image_index, i) for i in range(len(image.reads))
+            )
+    for word_list, found in places.items():
+        corrected = correct_words([texts[image][word] for image, word in found], word_list, protocol)
+        for (image, word), text in zip(found, corrected, strict=True):
+            texts[image][word] = text
+    return texts

@@ -20,6 +20,7 @@ from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon
 from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord
 from dld_spotter.evaluation.scoring import evaluate_words
 from dld_spotter.evaluation.submission import write_results, write_submission
+from dld_spotter.geometry import polygon_box
 from dld_spotter.outlines import instances_to_polygons
 
 logger = logging.getLogger(__name__)
@@ -168,4 +169,4 @@ def instances_to_words(instances: Instances, charset: Charset) -> list[dict]:
                     "polygon": [[round(float(x), 2), round(float(y), 2)] for x, y in polygon],
                 }
             )
-    return sorted(words, key=lambda word: tuple(min(axis) for axis in reversed(list(zip(*word["polygon"])))))
+    return sorted(words, key=lambda word: polygon_box(word["polygon"])[1::-1])

@@ -56,8 +56,8 @@ def build_light_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN
 def single_feature(backbone: Backbone, image: Tensor, name: str) -> Tensor:
     """One feature map of a backbone, without what only the others need.
 
-    Of an FPN, the lateral convolutions and the top-down sums are computed down to this level, and the output convolution
-    of this level alone: the same numbers as ``backbone(image)[name]``.
+    Of an FPN, the lateral convolutions and the top-down sums are computed down to this level, and the output
+    convolution of this level alone: the same numbers as ``backbone(image)[name]``.
 
     Args:
         image: (B, 3, H, W) normalised and padded.

@@ -42,7 +42,7 @@ def blank(height=60, width=80, value=0) -> np.ndarray:
 def test_crop_never_cuts_a_cared_word(words):
     rng = np.random.default_rng(words)
     cropped = 0
-    for seed in range(150):
+    for seed in range(70):
         image = blank(100, 140)
         cared = rng.random(words) < 0.6
         inputs = TextAugInput(image, random_quads(rng, words, (100, 140)), cared)
@@ -65,7 +65,7 @@ def test_crop_never_cuts_a_cared_word(words):
             part = Polygon(before[place]).intersection(window)
             assert np.isclose(Polygon(polygon).area, part.area, atol=1e-6)
         assert len(inputs.index) == sum(share > 1e-12 for share in shares)
-    assert cropped > 75, "far too few crops for a sparse image"
+    assert cropped > 35, "far too few crops for a sparse image"
 
 
 def test_crop_edges_are_all_those_that_no_word_forbids():
@@ -162,10 +162,10 @@ def test_without_rotation_it_is_detectron2s_resize():
 
 
 def colour_mask_iou(image: np.ndarray, polygon: np.ndarray) -> float:
-    """IoU of an outline with the red pixels; sampled 4 x 4 in each pixel, since words are a few pixels high."""
-    red = np.kron((image[..., 2] > 110) & (image[..., 0] < 100), np.ones((4, 4), bool))
+    """IoU of an outline with the red pixels; sampled 3 x 3 in each pixel, since words are a few pixels high."""
+    red = np.kron((image[..., 2] > 110) & (image[..., 0] < 100), np.ones((3, 3), bool))
     rows, columns = np.indices(red.shape)
-    points = np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], axis=1) / 4
+    points = np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], axis=1) / 3
     x, y = points.T
     inside = np.zeros(len(points), bool)
     for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
@@ -178,7 +178,7 @@ def colour_mask_iou(image: np.ndarray, polygon: np.ndarray) -> float:
 def test_outline_stays_on_its_word(size):
     rng = np.random.default_rng(1)
     augmentations = T.AugmentationList([WordCrop(), ResizeRotate(size, 400, max_angle=15)])
-    for _ in range(12):
+    for _ in range(8):
         image = blank(120, 160, 180)
         polygon = cv2.boxPoints(((70, 60), (60, 22), rng.uniform(-40, 40))).astype(float)
         # Drawn at sub-pixel precision; cv2 puts pixel centres at whole numbers.

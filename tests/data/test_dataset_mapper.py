@@ -14,12 +14,13 @@ from detectron2.structures import BoxMode
 
 from dld_spotter.data.charset import END, PAD, Charset
 from dld_spotter.data.dataset_mapper import Role, TextDatasetMapper, WordPolicy, report_unreadable
+from dld_spotter.data.text_json import load_text_json
 from dld_spotter.image_io import ImageError
 
 CHARSET = Charset("abcdefghij", "test")
 
 
-def annotation(x, y, width, height, text="abc", ignore=False) -> dict:
+def annotation(x, y, width, height, text="abc", *, ignore=False) -> dict:
     return {
         "bbox": [x, y, x + width, y + height],
         "bbox_mode": BoxMode.XYXY_ABS,
@@ -53,7 +54,7 @@ def plain_mapper(**options) -> TextDatasetMapper:
 
 def test_targets(record):
     given = record(
-        annotation(10, 20, 30, 10, "abba"), annotation(50, 5, 12, 9, "###", True), annotation(5, 40, 9, 9, "j")
+        annotation(10, 20, 30, 10, "abba"), annotation(50, 5, 12, 9, "###", ignore=True), annotation(5, 40, 9, 9, "j")
     )
     before = copy.deepcopy(given)
     output = plain_mapper()(given)
@@ -78,7 +79,7 @@ def test_channel_order(record):
     assert torch.equal(bgr, rgb.flip(0))
 
 
-@pytest.mark.parametrize("annotations", [[], [annotation(5, 5, 20, 10, "###", True)]])
+@pytest.mark.parametrize("annotations", [[], [annotation(5, 5, 20, 10, "###", ignore=True)]])
 def test_nothing_to_read(record, annotations):
     for mapper in (plain_mapper(), TextDatasetMapper(toy.tiny_cfg(), is_train=True)):
         words = mapper(record(*annotations))["instances"]
@@ -160,8 +161,7 @@ def test_drawn_words_keep_their_texts_under_all_augmentation(tmp_path):
     cv2.imwrite(path, image)
     cfg = toy.tiny_cfg("INPUT.COLOR_JITTER.BRIGHTNESS", 0.0, "INPUT.COLOR_JITTER.SATURATION", 0.0)
     cfg.INPUT.COLOR_JITTER.CONTRAST = 0.0
-    mapper = TextDatasetMapper(cfg, is_train=True)
-    mapper.policy = WordPolicy(CHARSET, 5)
+    mapper = TextDatasetMapper(cfg, is_train=True, policy=WordPolicy(CHARSET, 5))
     seen = 0
     for seed in range(30):
         np.random.seed(seed)
@@ -176,7 +176,7 @@ def test_drawn_words_keep_their_texts_under_all_augmentation(tmp_path):
                 x, y = (0.85 * corner + 0.15 * polygon.mean(axis=0)).astype(int)
                 assert np.abs(pixels[y, x] - colours[token]).max() < 40
             seen += 1
-    assert seen > 60
+    assert seen > 45
 
 
 def test_inference_gives_the_image_alone_unless_asked(record):
@@ -206,7 +206,7 @@ def test_an_unreadable_image_names_itself(record, tmp_path):
 
 def test_report_counts_once_by_reason(record, caplog):
     words = [("abc", False), ("xyz", False), ("a-b", False), ("abcdef", False), ("???", True)]
-    records = [record(*(annotation(0, 0, 9, 9, text, ignore) for text, ignore in words)), record()]
+    records = [record(*(annotation(0, 0, 9, 9, text, ignore=ignore) for text, ignore in words)), record()]
     with caplog.at_level(logging.WARNING):
         report_unreadable("mine", records, WordPolicy(CHARSET, 5))
     (message,) = [entry.getMessage() for entry in caplog.records]
@@ -222,3 +222,40 @@ def test_report_is_silent_when_all_can_be_read(record, caplog):
             "mine", [record(annotation(0, 0, 9, 9)), {"file_name": "x.jpg"}], WordPolicy(CHARSET, 5, "error")
         )
     assert not caplog.records
+
+
+def test_real_photos(real_data, tmp_path):
+    """Ten photos as they are distributed, through converter, loader and mapper."""
+    for kind, name in (("images", "img_{}.jpg"), ("gt", "gt_img_{}.txt")):
+        (tmp_path / kind).mkdir()
+        for number in range(1, 251, 25):
+            source = real_data / "icdar2015_dev" / kind / name.format(number)
+            (tmp_path / kind / source.name).symlink_to(source)
+    json_file = str(tmp_path / "ten.json")
+    arguments = ["icdar2015", "--images", str(tmp_path / "images"), "--annotations", str(tmp_path / "gt")]
+    assert toy.load_script("tools/prepare_dataset.py").main([*arguments, "--output", json_file]) == 0
+    records = load_text_json(json_file, str(tmp_path / "images"))
+    assert len(records) == 10
+    mapper = TextDatasetMapper(
+        toy.tiny_cfg("INPUT.MIN_SIZE_TRAIN", (448,), "INPUT.MAX_SIZE_TRAIN", 1333), is_train=True
+    )
+    for record in records * 2:
+        output = mapper(record)
+        height, width = output["image"].shape[1:]
+        words = output["instances"]
+        x1, y1, x2, y2 = words.gt_boxes.tensor.unbind(dim=1)
+        assert ((x1 >= 0) & (y1 >= 0) & (x2 <= width) & (y2 <= height) & (x1 < x2) & (y1 < y2)).all()
+        roles = [mapper.policy.role(word) for word in record["annotations"]]
+        if any(role is not Role.IGNORE for role in roles):
+            assert not words.gt_ignore.all(), "the crop keeps a cared word"
+        # In this set every cared word that the charset has is read, and nothing else is.
+        assert torch.equal((words.gt_text != PAD).any(dim=1), ~words.gt_ignore)
+
+
+def test_strict_policy_is_for_training_only(record):
+    given = record(annotation(10, 20, 30, 10, "\u00e9"))
+    cfg = toy.tiny_cfg("INPUT.TEXT.UNKNOWN", "error")
+    with pytest.raises(ValueError, match="INPUT.TEXT.UNKNOWN"):
+        TextDatasetMapper(cfg, is_train=True)(given)
+    words = TextDatasetMapper(cfg, is_train=False, keep_annotations=True)(given)["instances"]
+    assert words.gt_ignore.tolist() == [True]

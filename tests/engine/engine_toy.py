@@ -27,14 +27,12 @@ class ToyTextHead(nn.Module):
 class ToySpotter(nn.Module):
     """Learns the mean of an image and the first characters of its words; drops features out, so that it is random."""
 
-    dropout = 0.5
-
     def __init__(self, cfg):
         super().__init__()
         charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
         self.input_format = cfg.INPUT.FORMAT
         self.conv = nn.Conv2d(3, 4, 3, stride=4)
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = nn.Dropout(0.5)
         self.mean = nn.Linear(4, 1)
         self.text_head = ToyTextHead(charset)
 
@@ -50,13 +48,6 @@ class ToySpotter(nn.Module):
             "loss_mean": (self.mean(features)[:, 0] - target).square().mean(),
             "loss_text": nn.functional.cross_entropy(self.text_head.classify(embedded), first),
         }
-
-
-@META_ARCH_REGISTRY.register()
-class SteadySpotter(ToySpotter):
-    """The same without randomness."""
-
-    dropout = 0.0
 
 
 class ToyTrainer(Trainer):
@@ -89,9 +80,9 @@ class LossRecorder(HookBase):
             self.losses[self.trainer.iter] = {k: v for k, (v, _) in latest.items() if "loss" in k}
 
 
-def toy_cfg(folder, *opts, model="ToySpotter", num_images=5, words=2):
+def toy_cfg(folder, *opts, model="ToySpotter", num_images=5, **drawing):
     """A config of a run of 6 iterations over drawn images in ``folder``."""
-    json_file, image_root = toy.write_toy_dataset(folder, num_images, words_per_image=words)
+    json_file, image_root = toy.write_toy_dataset(folder, num_images, **drawing)
     name = f"toy_{folder}"
     return toy.tiny_cfg(
         *("MODEL.META_ARCHITECTURE", model),
@@ -118,16 +109,14 @@ def train(cfg, stop=None, resume=False, trainer_class=ToyTrainer):
     return trainer, recorder.losses
 
 
-def train_deterministically(cfg, result_file):
-    """Train with the first candidates taken where Detectron2 takes random ones; write the losses into a file."""
-    torch.set_num_threads(1)
+def train_deterministically(runs):
+    """Train each (config, result file) with the first candidates in place of random ones; write losses and results."""
     random_order = torch.randperm
     torch.randperm = lambda n, **options: torch.arange(n, device=options.get("device"))
     try:
-        _, losses = train(cfg)
+        for cfg, result_file in runs:
+            trainer, losses = train(cfg, trainer_class=Trainer)
+            if comm.is_main_process():
+                result_file.write_text(json.dumps({"losses": losses, "results": trainer._last_eval_results}))
     finally:
         torch.randperm = random_order
-    if comm.is_main_process():
-        with open(result_file, "w") as stream:
-            json.dump(losses, stream)
-

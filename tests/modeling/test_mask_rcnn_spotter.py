@@ -205,6 +205,16 @@ def test_inference_on_noise_and_with_nothing_found(spotter):
     assert len(nothing) == 0 and nothing.has("pred_text") and nothing.has("pred_text_scores")
 
 
+def test_training_and_reading_under_autocast(spotter):
+    batch = toy_batch((2, 1))
+    with torch.autocast("cpu", dtype=torch.bfloat16), EventStorage():
+        losses = spotter.train()(batch)
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    sum(losses.values()).backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert [len(words) for words in spotter.eval().read_words(batch)] == [2, 1]
+
+
 def test_the_reading_branch_learns_toy_words(spotter):
     """From polygon to character: without a right crop, mask, token row and feedback this cannot be learnt."""
     batch = toy_batch((3, 3), seed=1)

@@ -6,6 +6,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -120,9 +121,9 @@ def annotation_files(path: Path, *suffixes: str) -> list[TextFile]:
             if file.is_file() and _wanted(file.relative_to(path).parts, suffixes)
         ]
     elif path.is_file() and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if _wanted(PurePosixPath(name).parts, suffixes)]
-        found = [TextFile(name, lambda name=name: _read_member(path, name)) for name in names]
+        archive = zipfile.ZipFile(path)  # stays open as long as one of its files may be read
+        names = [name for name in archive.namelist() if _wanted(PurePosixPath(name).parts, suffixes)]
+        found = [TextFile(name, partial(archive.read, name)) for name in names]
     else:
         raise FileNotFoundError(f"{path} is neither a folder nor a zip archive of annotations.")
     if not found:
@@ -153,6 +154,9 @@ class ImageFolder:
             number = _LAST_NUMBER.search(stem)
             if number:
                 self._by_number.setdefault(int(number[1]), []).append(name)
+
+    def __contains__(self, name: str) -> bool:
+        return (self.root / name).is_file()
 
     def find(self, annotation_stem: str) -> str:
         """The image of ``gt_img_7`` (``img_7.jpg``, any suffix), of ``poly_gt_img7``, of ``0000007`` (``img7.jpg``).
@@ -228,7 +232,11 @@ def upright(flat: Sequence[float], orientation: int, height: int, width: int) ->
 
 
 def write_samples(samples: Iterable[Sample], output: Path, info: dict) -> Summary:
-    """Write samples as our JSON while they come; only what is being written is in memory. All or nothing."""
+    """Write samples as our JSON while they come; only what is being written is in memory. All or nothing.
+
+    Raises:
+        ValueError: there is not one sample.
+    """
     summary = Summary()
     with TextJsonWriter(output, info) as writer:
         for sample in samples:
@@ -239,6 +247,8 @@ def write_samples(samples: Iterable[Sample], output: Path, info: dict) -> Summar
             summary.images_without_words += not sample.words
             summary.words += len(sample.words)
             summary.dont_care += sum(word.ignore for word in sample.words)
+        if not summary.images:
+            raise ValueError("no image could be converted, so nothing is written.")
     return summary
 
 
@@ -250,11 +260,6 @@ def _annotation(word: Word, image_id: int) -> dict:
 def _wanted(parts: tuple[str, ...], suffixes: tuple[str, ...]) -> bool:
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
     return bool(parts) and not hidden and PurePosixPath(parts[-1]).suffix.lower() in suffixes
-
-
-def _read_member(archive: Path, name: str) -> bytes:
-    with zipfile.ZipFile(archive) as opened:
-        return opened.read(name)
 
 
 def _natural(name: str) -> list:

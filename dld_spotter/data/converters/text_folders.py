@@ -72,6 +72,8 @@ def mlt2017(
     unknown = sorted(set(scripts) - set(MLT_SCRIPTS))
     if unknown:
         raise ValueError(f"--scripts {' '.join(unknown)}: MLT 2017 has {', '.join(MLT_SCRIPTS)}.")
+    if not 0 <= negatives <= 1:
+        raise ValueError(f"--negatives {negatives} is no share; give a number from 0 to 1.")
     read = partial(read_lines, parse=partial(parse_mlt2017, scripts=frozenset(scripts)))
     source = convert_folder(images, annotations, read, problems)
     return Source(source.total, thin_out_negatives(source.samples, negatives))
@@ -144,14 +146,14 @@ def convert_folder(
 
 
 def thin_out_negatives(samples: Iterator[Sample], share: float) -> Iterator[Sample]:
-    """Drop most of the images without a word that is cared for, and keep the given share of them."""
-    due = 0.0
+    """Drop most of the images without a word that is cared for, and keep the given share of them, evenly spread."""
+    found = kept = 0
     for sample in samples:
         if all(word.ignore for word in sample.words):
-            due += share
-            if due < 1:
+            found += 1
+            if kept + 1 > found * share + 1e-9:  # multiples of a tenth are not exact
                 continue
-            due -= 1
+            kept += 1
         yield sample
 
 

@@ -2,7 +2,6 @@
 
 import ast
 import re
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -35,7 +34,11 @@ def totaltext(images: Path, annotations: Path, problems: Problems) -> Source:
 def read_totaltext(file: TextFile, problems: Problems) -> list[Word]:
     """The words of one annotation file in any of the forms."""
     if file.name.lower().endswith(".mat"):
-        records = _mat_records(file.read())
+        try:
+            records = _mat_records(file.read())
+        except ValueError as error:
+            problems.error("bad_file", f"{file.name}: {error}. Its words are left out.")
+            return []
     else:
         text = decode_text(file.read(), file.name, problems)
         if not _NEW_RECORD.search(text):
@@ -79,16 +82,21 @@ def _strings(body: str) -> str:
     return " ".join(ast.literal_eval(literal) for literal in _LITERAL.findall(body))
 
 
-def _mat_records(data: bytes) -> Iterator[tuple]:
+def _mat_records(data: bytes) -> list[tuple]:
     """x, y, text and orientation of each row of a .mat file."""
-    contents = loadmat(BytesIO(data))
+    try:
+        contents = loadmat(BytesIO(data))
+    except Exception as error:  # damaged files make scipy raise nearly anything
+        raise ValueError(f"not a .mat file that scipy reads ({error})") from error
     rows = contents.get("polygt", contents.get("gt"))
-    if rows is None:
-        raise ValueError("the file has neither a variable polygt nor gt")
+    if rows is None or rows.ndim != 2 or (len(rows) and rows.shape[1] < 5):
+        raise ValueError("there is no table polygt or gt with x, y and text")
+    records = []
     for row in rows:
         cells = [np.asarray(cell).reshape(-1) for cell in row]
         text, orientation = (str(cells[i][0]) if len(cells) > i and cells[i].size else "" for i in (4, 5))
-        yield cells[1], cells[3], text, orientation
+        records.append((cells[1], cells[3], text, orientation))
+    return records
 
 
 def _files(annotations: Path) -> list[TextFile]:

@@ -28,8 +28,8 @@ def beam_search(decoder: AttentionDecoder, context: Tensor, width: int, max_step
         max_steps: the longest word and its end token.
 
     Returns:
-        (R, K, T) token ids, padded after the end, and (R, K) log-probabilities, best first. Where fewer than K sequences
-        exist, the rest have a log-probability of minus infinity.
+        (R, K, T) token ids, padded after the end, and (R, K) log-probabilities, best first. Where fewer than K
+        sequences exist, the rest have a log-probability of minus infinity.
     """
     words, device = len(context), context.device
     if words == 0:

@@ -8,6 +8,8 @@ from fvcore.nn import weight_init
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dld_spotter.modeling.recognition.attention_decoder import kaiming_matrices
+
 
 class RecognitionEncoder(nn.Module):
     """Collapse the rows of the word features and run along their columns.
@@ -33,6 +35,7 @@ class RecognitionEncoder(nn.Module):
             BidirectionalLSTM(channels, hidden_size),
             BidirectionalLSTM(hidden_size, hidden_size),
         )
+        kaiming_matrices(self.context)
 
     @staticmethod
     def _conv(channels: int, kernel: int, norm: str, stride=1, padding=0) -> Conv2d:

@@ -22,8 +22,8 @@ MASK_SAMPLES = 2
 class MaskedRoIPooler(nn.Module):
     """A 3x3 convolution of the feature map, RoIAlign of each word, times the word's own mask.
 
-    Words whose box is taller than ``vertical_ratio`` times its width are turned by 90 degrees counter-clockwise, so that
-    top to bottom becomes left to right.
+    Words whose box is taller than ``vertical_ratio`` times its width are turned by 90 degrees counter-clockwise, so
+    that top to bottom becomes left to right.
 
     Args:
         in_channels: channels of the feature map.
@@ -97,14 +97,16 @@ class MaskedRoIPooler(nn.Module):
                 return mask_coverage(mask_probs, box, region, size, MASK_SAMPLES)
 
         width, height = (region[:, 2:] - region[:, :2]).unbind(dim=1)
-        vertical = (height > self.vertical_ratio * width)[:, None, None, None]
+        vertical = (height > self.vertical_ratio * width)[:, None]
         mapped = self.conv(features)
         rows, columns = self.output_size
-        # Both orientations are pooled and one is picked: cheap beside the convolutions, and no waiting for the device
-        # to learn which words are vertical.
-        upright = self.align(mapped, rois) * mask_of((rows, columns))[:, None].to(mapped.dtype)
-        turned = self.align_vertical(mapped, rois) * mask_of((columns, rows))[:, None].to(mapped.dtype)
-        return torch.where(vertical, turned.rot90(1, dims=(2, 3)), upright)
+        # A box without area costs an adaptive RoIAlign nothing: each word is pooled in its own orientation only, and
+        # nothing waits for the device to learn which words are vertical.
+        upright = self.align(mapped, torch.where(vertical, _without_area(rois), rois))
+        turned = self.align_vertical(mapped, torch.where(vertical, rois, _without_area(rois)))
+        upright = upright * mask_of((rows, columns))[:, None].to(mapped.dtype)
+        turned = turned * mask_of((columns, rows))[:, None].to(mapped.dtype)
+        return torch.where(vertical[:, :, None, None], turned.rot90(1, dims=(2, 3)), upright)
 
 
 def mask_coverage(mask_probs: Tensor, boxes: Tensor, regions: Tensor, size: tuple[int, int], samples: int) -> Tensor:
@@ -134,3 +136,8 @@ def _enlarge(boxes: Tensor, margin: float, image_size: tuple[int, int]) -> Tenso
     low = (boxes[:, :2] - margin).clamp(min=0)
     high = boxes[:, 2:] + margin
     return torch.cat([low, torch.stack([high[:, 0].clamp(max=width), high[:, 1].clamp(max=height)], dim=1)], dim=1)
+
+
+def _without_area(rois: Tensor) -> Tensor:
+    """Regions (R, 5) of image index and box, shrunk to their first corner."""
+    return torch.cat([rois[:, :3], rois[:, 1:3]], dim=1)

@@ -112,10 +112,12 @@ class AttentionTextHead(nn.Module):
 
     def losses(self, reading: Reading) -> dict[str, Tensor]:
         """The weighted cross-entropy of a reading, and its share of right characters as a logged figure."""
+        # Also without words: the other processes wait for this one's count of characters.
+        loss = self.loss_weight * text_loss(reading.logits, reading.target)
         if len(reading.target) == 0:
             # Every parameter keeps a gradient, so that distributed training does not wait for it.
-            return {"loss_text": sum(p.sum() for p in self.parameters() if p.requires_grad) * 0.0}
-        return {"loss_text": self.loss_weight * text_loss(reading.logits, reading.target)}
+            loss = loss + sum(p.sum() for p in self.parameters() if p.requires_grad) * 0.0
+        return {"loss_text": loss}
 
     def greedy(self, features: Tensor, words: Sequence[Instances]) -> tuple[Tensor, Tensor]:
         """Token ids (R, T) and scores (R,) of words in their true places, nothing fed in."""
@@ -153,12 +155,13 @@ def text_loss(logits: Tensor, target: Tensor) -> Tensor:
         target: (R, T); padding is not counted.
     """
     valid = target != PAD
-    count = valid.sum().to(logits.dtype)
+    count = valid.sum().float()
     with torch.no_grad():
-        right = ((logits.argmax(dim=-1) == target) & valid).sum() / count.clamp(min=1)
-        get_event_storage().put_scalar("text/char_accuracy", right)
+        if len(target):
+            right = ((logits.argmax(dim=-1) == target) & valid).sum() / count.clamp(min=1)
+            get_event_storage().put_scalar("text/char_accuracy", right)
         if comm.get_world_size() > 1:
             torch.distributed.all_reduce(count)
-            count = count / comm.get_world_size()
+        count = count.clamp(min=1) / comm.get_world_size()
     total = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), ignore_index=PAD, reduction="sum")
-    return total / count.clamp(min=1)
+    return total / count

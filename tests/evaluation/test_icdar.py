@@ -1,0 +1,111 @@
+"""The competitions' text files: names, lines, byte-order marks, layouts."""
+
+import logging
+import zipfile
+
+import pytest
+
+from dld_spotter.evaluation.icdar import guess_layout, image_key, parse_line, read_text_files, read_word_files
+
+
+@pytest.mark.parametrize(
+    ("names", "key"),
+    [
+        (
+            ["img_7.jpg", "gt_img_7.txt", "res_img_7.txt", "voc_img_7.txt", "new_voc_img_7.txt", "0000007.txt"]
+            + ["poly_gt_img7.txt", "img7.JPG", "a/b/img_7.png", "a\\img_7.png", 7, "7"],
+            "7",
+        ),
+        (["photo.v2.jpg", "gt_photo.v2.txt", "folder/photo.v2.png"], "photo.v2"),
+        (["img_7_crop.jpg", "res_img_7_crop.txt"], "img_7_crop"),
+    ],
+)
+def test_image_key(names, key):
+    assert {image_key(name) for name in names} == {key}
+
+
+@pytest.mark.parametrize(
+    ("line", "layout", "points", "text"),
+    [
+        ("1,2,3,2,3,4,1,4,Exit", "quad", 4, "Exit"),
+        ("1,2,3,2,3,4,1,4,$1,000", "quad", 4, "$1,000"),
+        ("1,2,3,2,3,4,1,4, two words ", "quad", 4, "two words"),
+        ("1,2,3,2,3,4,1,4,", "quad", 4, ""),
+        ("1, 2, 3, 2, 3.5, 4, -1, 4, Exit", "quad", 4, "Exit"),
+        ("1,2,3,2,3,4,558", "polygon", 3, "558"),
+        ("1,2,3,2,3,4,2,5,1,4,Exit", "polygon", 5, "Exit"),
+        ("1,2,3,2,3,4,2,5,1,4,####$1,000", "polygon", 5, "$1,000"),
+        ("1,2,3,2,3,4,1,4,#######", "polygon", 4, "###"),
+    ],
+)
+def test_line(line, layout, points, text):
+    polygon, found = parse_line(line, layout)
+    assert (polygon.shape, found) == ((points, 2), text)
+    assert polygon[1].tolist() == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("line", "layout", "problem"),
+    [
+        ("1,2,3,2,3,4,Exit", "quad", "6 coordinates"),
+        ("1,2,3,2,x,4,1,4,Exit", "quad", "'x' is no number"),
+        ("1,2,3,2,3,4,1,4,5,Exit", "polygon", "9 coordinates"),
+        ("1,2,3,4,Exit", "polygon", "4 coordinates"),
+        ("1,2,nan,2,3,4,1,4,Exit", "quad", "'nan' is no number"),
+        ("Exit", "polygon", "0 coordinates"),
+    ],
+)
+def test_bad_line(line, layout, problem):
+    with pytest.raises(ValueError, match=problem):
+        parse_line(line, layout)
+
+
+def test_guess_layout():
+    quad, comma, hexagon = "1,2,3,2,3,4,1,4,A", "1,2,3,2,3,4,1,4,1,000", "1,2,3,2,3,4,2,5,1,5,1,4,77"
+    assert guess_layout({}) == "quad"
+    assert guess_layout({"a": quad, "b": comma}) == "quad"
+    assert guess_layout({"a": quad, "b": hexagon}) == "polygon"
+    assert guess_layout({"a": "1,2,3,2,3,4,77"}) == "polygon"
+    assert guess_layout({"a": "1,2,3,2,3,4,2,5,1,4,####1,000"}) == "polygon"
+    with pytest.raises(ValueError, match="place b can only be a quadrilateral.*place c looks like"):
+        guess_layout({"place b": comma, "place c": hexagon})
+
+
+def test_files_of_folder_and_zip(tmp_path):
+    content = "1,2,3,2,3,4,1,4,Café, bar\r\n\r\n5,6,7,6,7,8,5,8,###\r\n".encode("utf-8-sig")
+    folder = tmp_path / "gt"
+    folder.mkdir()
+    (folder / "gt_img_1.txt").write_bytes(content)
+    (folder / "gt_img_2.txt").write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "gt.zip", "w") as archive:
+        archive.writestr("sub/gt_img_1.txt", content)
+        archive.writestr("sub/gt_img_2.txt", b"")
+    for path in (folder, tmp_path / "gt.zip"):
+        words = read_word_files(path)
+        assert [text for _, text in words["gt_img_1.txt"]] == ["Café, bar", "###"]
+        assert words["gt_img_1.txt"][1][0].tolist() == [[5, 6], [7, 6], [7, 8], [5, 8]]
+        assert words["gt_img_2.txt"] == []
+
+
+def test_latin_1_is_read_with_a_warning(tmp_path, caplog):
+    (tmp_path / "img_1.txt").write_bytes("1,2,3,2,3,4,1,4,Café".encode("latin-1"))
+    with caplog.at_level(logging.WARNING):
+        assert read_text_files(tmp_path)["img_1.txt"].endswith("Café")
+    assert "img_1.txt is not in UTF-8" in caplog.text
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing.zip does not exist"):
+        read_text_files(tmp_path / "nothing.zip")
+    with pytest.raises(ValueError, match="holds no .txt files"):
+        read_text_files(tmp_path)
+    (tmp_path / "broken.zip").write_bytes(b"PK no zip")
+    with pytest.raises(ValueError, match="broken.zip is no zip file"):
+        read_text_files(tmp_path / "broken.zip")
+    (tmp_path / "img_1.txt").write_text("1,2,3,2,3,4,1,4,A\n1,2,3,B\n")
+    with pytest.raises(ValueError, match=r"img_1.txt, line 2: expected x1.*, found 3 coordinates in '1,2,3,B'"):
+        read_word_files(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "img_1.txt").write_text("")
+    with pytest.raises(ValueError, match="two files named img_1.txt"):
+        read_text_files(tmp_path)

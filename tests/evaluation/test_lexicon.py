@@ -1,0 +1,92 @@
+"""Lexicon look-up against a naive search through the whole list."""
+
+import zipfile
+
+import numpy as np
+import pytest
+from editdistance import eval as distance
+
+from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_words, load_lexicon
+from dld_spotter.evaluation.protocol import Protocol
+
+
+def naive_nearest(word, words):
+    """The first of the nearest words, and its distance."""
+    distances = [distance(word.upper(), other.upper()) for other in words]
+    return words[int(np.argmin(distances))], min(distances)
+
+
+def random_words(rng, number):
+    return ["".join(rng.choice(list("abAB"), rng.integers(1, 9))) for _ in range(number)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nearest_equals_a_naive_search(seed):
+    rng = np.random.default_rng(seed)
+    words = random_words(rng, 60)  # short words of four letters: ties all over, also between lengths
+    lexicon = Lexicon(words)
+    queries = [*random_words(rng, 300), "", "a" * 300, "zzz"]  # more than are looked up together
+    assert lexicon.nearest(queries) == [naive_nearest(word, words) for word in queries]
+    assert lexicon.nearest([]) == []
+
+
+def test_real_generic_list_equals_a_naive_search(real_data):
+    lexicon = load_lexicon(real_data / "eval" / "lexicons" / "icdar2015" / "GenericVocabulary.txt")
+    words = ["Tireneess", "SPECIALTIS", "FESTIVEREEEE", "qqqqq", "THE"]
+    assert lexicon.nearest(words) == [naive_nearest(word, lexicon.words) for word in words]
+
+
+@pytest.mark.parametrize("word", ["at", "A4B", "B+B", "", "12345"])
+def test_short_words_and_words_with_digits_stay(word):
+    assert correct_words([word], Lexicon(["atlas", "beta"]), Protocol()) == [word]
+
+
+def test_nearest_has_no_limit_and_limited_has():
+    lexicon = Lexicon(["EXIT", "ENTRANCE"])
+    read = ["xylophone", "no", "exlt", "exlb"]
+    far = naive_nearest("xylophone", lexicon.words)[0]
+    assert correct_words(read, lexicon, Protocol()) == [far, "no", "EXIT", "EXIT"]
+    for limit, expected in ((1, ["EXIT", "exlb"]), (2, ["EXIT", "EXIT"])):
+        limited = Protocol(lexicon_rule="limited", lexicon_max_distance=limit)
+        assert correct_words(read, lexicon, limited) == ["xylophone", "no", *expected]
+
+
+def test_a_word_keeps_the_spelling_of_the_list_and_ties_go_to_the_first():
+    assert Lexicon(["Café", "café"]).nearest(["CAFE"]) == [("Café", 1)]
+    assert Lexicon(["BAT", "CAT", "AT"]).nearest(["xat"]) == [("BAT", 1)]
+    assert Lexicon(["AT", "BAT"]).nearest(["xat"]) == [("AT", 1)]
+
+
+def test_file_with_byte_order_mark_and_windows_line_ends(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_bytes("EXIT\r\n\r\nCAFÉ\r\n".encode("utf-8-sig"))
+    assert load_lexicon(path).words == ["EXIT", "CAFÉ"]
+
+
+def test_one_list_an_image_in_a_folder_and_in_a_zip(tmp_path):
+    folder = tmp_path / "strong"
+    folder.mkdir()
+    with zipfile.ZipFile(tmp_path / "strong.zip", "w") as archive:
+        archive.writestr("__MACOSX/strong/._voc_img_1.txt", b"\x00\xff")
+        for number, word in ((1, "ONE"), (2, "TWO")):
+            (folder / f"voc_img_{number}.txt").write_text(word)
+            archive.writestr(f"strong/voc_img_{number}.txt", word)
+    for path in (folder, tmp_path / "strong.zip"):
+        lexicons = load_lexicon(path)
+        assert isinstance(lexicons, ImageLexicons)
+        assert [lexicons.for_image(key).words for key in "12"] == [["ONE"], ["TWO"]]
+        with pytest.raises(ValueError, match="no word list for the image '3'.*voc_img_3.txt"):
+            lexicons.for_image("3")
+
+
+def test_bad_lists(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere.txt does not exist"):
+        load_lexicon(tmp_path / "nowhere.txt")
+    (tmp_path / "empty.txt").write_text("\n \n")
+    with pytest.raises(ValueError, match="empty.txt: the lexicon holds no words"):
+        load_lexicon(tmp_path / "empty.txt")
+    (tmp_path / "voc_img_1.txt").write_text("ONE")
+    (tmp_path / "voc_img_01.txt").write_text("ONE")
+    with pytest.raises(ValueError, match="second word list for the image '1'"):
+        (tmp_path / "empty.txt").unlink()
+        load_lexicon(tmp_path)

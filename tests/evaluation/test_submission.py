@@ -1,0 +1,198 @@
+"""Files of predictions and of ground truth: what is written is read again; what is wrong is named."""
+
+import json
+import logging
+import zipfile
+
+import numpy as np
+import pytest
+
+from dld_spotter.evaluation.ground_truth import GroundTruth, PredictedImage, TruthImage, read_ground_truth
+from dld_spotter.evaluation.protocol import ReadWord
+from dld_spotter.evaluation.submission import read_predictions, write_results, write_submission
+
+QUAD = [[10.0, 20.0], [90.4, 22.6], [90.0, 48.0], [10.0, 46.0]]
+PENTAGON = [[0.0, 0.0], [8.0, 0.0], [10.0, 4.0], [8.0, 8.0], [0.0, 8.0]]
+
+
+def result(file_name, *words):
+    return {
+        "file_name": file_name,
+        "height": 60,
+        "width": 100,
+        "scale": 1.0,
+        "words": [
+            {"text": text, "score": score, "det_score": 1.0, "text_score": score, "polygon": polygon}
+            for text, score, polygon in words
+        ],
+    }
+
+
+RESULTS = [
+    result("img_1.jpg", ("low, Ω", 0.25, QUAD), ("hi\nthere", 0.75, PENTAGON)),
+    result("sub/img_2.jpg"),
+]
+
+
+def texts(image):
+    return [word.text for word in image.words]
+
+
+def test_results_json_round_trip(tmp_path):
+    write_results(tmp_path / "results.json", RESULTS)
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == RESULTS
+    first, second = read_predictions(tmp_path / "results.json")
+    assert (first.file_name, second.file_name, second.words) == ("img_1.jpg", "sub/img_2.jpg", [])
+    assert texts(first) == ["low, Ω", "hi\nthere"]
+    assert [word.score for word in first.words] == [0.25, 0.75]
+    np.testing.assert_array_equal(first.words[0].polygon, QUAD)
+
+
+def test_submission_of_polygons(tmp_path):
+    write_submission(tmp_path / "submission.zip", RESULTS, prefix="")
+    with zipfile.ZipFile(tmp_path / "submission.zip") as archive:
+        assert sorted(archive.namelist()) == ["img_1.txt", "img_2.txt"]
+        lines = archive.read("img_1.txt").decode("utf-8").split("\r\n")
+        assert archive.read("img_2.txt") == b""
+    # By descending score, whole numbers, no commas or line breaks in the words.
+    assert lines == ["0,0,8,0,10,4,8,8,0,8,hi there", "10,20,90,23,90,48,10,46,low Ω", ""]
+    first, second = read_predictions(tmp_path / "submission.zip")
+    assert (texts(first), texts(second)) == (["hi there", "low Ω"], [])
+
+
+def test_submission_of_quadrilaterals(tmp_path):
+    write_submission(tmp_path / "submission.zip", RESULTS, layout="quad")
+    with zipfile.ZipFile(tmp_path / "submission.zip") as archive:
+        lines = archive.read("res_img_1.txt").decode("utf-8").splitlines()
+    assert lines == ["0,0,10,0,10,8,0,8,hi there", "10,20,90,23,90,48,10,46,low, Ω"]
+    assert texts(read_predictions(tmp_path / "submission.zip")[0]) == ["hi there", "low, Ω"]
+
+
+def test_quadrilateral_round_a_turned_outline_is_the_smallest(tmp_path):
+    turned = np.array([[10, 0], [20, 10], [15, 15], [10, 10], [5, 5]], dtype=float)  # one corner is not a rectangle's
+    write_submission(tmp_path / "s.zip", [result("img_1.jpg", ("a", 1.0, turned.tolist()))], layout="quad")
+    (word,) = read_predictions(tmp_path / "s.zip")[0].words
+    assert sorted(word.polygon.tolist()) == [[5, 5], [10, 0], [15, 15], [20, 10]]
+
+
+def test_submission_names_must_differ(tmp_path):
+    with pytest.raises(ValueError, match="two images would be written to res_img_1.txt"):
+        write_submission(tmp_path / "s.zip", [result("a/img_1.jpg"), result("b/img_1.jpg")])
+    with pytest.raises(ValueError, match="layout is 'circle'"):
+        write_submission(tmp_path / "s.zip", [], layout="circle")
+
+
+def test_adelaidet_rows(tmp_path):
+    rows = [
+        {"image_id": 7, "polys": QUAD, "rec": "Exit", "score": 0.5},
+        {"image_id": 3, "polys": PENTAGON, "rec": "In", "score": 0.25},
+        {"image_id": 7, "polys": PENTAGON, "rec": "Out", "score": 1.0},
+    ]
+    (tmp_path / "text_results.json").write_text(json.dumps(rows))
+    images = read_predictions(tmp_path / "text_results.json")
+    assert [(image.image_id, texts(image)) for image in images] == [(7, ["Exit", "Out"]), (3, ["In"])]
+    assert images[0].words[0].score == 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("[{", "not valid JSON"),
+        ("3", "holds no predictions"),
+        ('[{"file_name": "a.jpg"}]', r"result 1 \(a.jpg\) needs 'file_name' and the list 'words'"),
+        ('[{"file_name": "a.jpg", "words": [{"text": "x"}]}]', r"result 1 \(a.jpg\), word 1 needs 'polygon'"),
+        ('[{"file_name": "a.jpg", "words": [{"text": "x", "polygon": [[1, 2]]}]}]', "word 1: .* three points"),
+        ('[{"file_name": "a.jpg", "words": [{"text": 1, "polygon": [1,2,3,4,5,7]}]}]', "word 1: the text 1"),
+        ('[{"image_id": 1, "rec": "x"}]', r"row 1 \(image 1\) needs 'polys'"),
+        ('[{"rec": "x"}]', "row 1 needs 'image_id'"),
+    ],
+)
+def test_bad_predictions(tmp_path, content, problem):
+    (tmp_path / "p.json").write_text(content)
+    with pytest.raises(ValueError, match=rf"p\.json.*{problem}"):
+        read_predictions(tmp_path / "p.json")
+
+
+def test_no_predictions_at_all(tmp_path):
+    (tmp_path / "p.json").write_text("[]")
+    assert read_predictions(tmp_path / "p.json") == []
+    with pytest.raises(FileNotFoundError, match="missing.zip do not exist"):
+        read_predictions(tmp_path / "missing.zip")
+
+
+def test_an_image_that_could_not_be_read_is_reported(tmp_path, caplog):
+    (tmp_path / "p.json").write_text('[{"file_name": "a.jpg", "error": "truncated"}, {"file_name": "b", "words": []}]')
+    with caplog.at_level(logging.WARNING):
+        assert [image.file_name for image in read_predictions(tmp_path / "p.json")] == ["b"]
+    assert "a.jpg" in caplog.text and "truncated" in caplog.text
+
+
+def our_json(**changes):
+    content = {
+        "images": [{"id": 1, "file_name": "img_1.jpg", "height": 60, "width": 100}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "segmentation": [np.ravel(QUAD).tolist()], "text": " Exit ", "ignore": 0},
+            {"id": 2, "image_id": 1, "segmentation": [np.ravel(PENTAGON).tolist()], "text": "Hi", "ignore": 1},
+            {"id": 3, "image_id": 1, "segmentation": [np.ravel(PENTAGON).tolist()], "text": "###"},
+            {"id": 4, "image_id": 1, "segmentation": [np.ravel(PENTAGON).tolist()], "text": ""},
+        ],
+    }
+    return content | changes
+
+
+def test_our_ground_truth(tmp_path):
+    (tmp_path / "gt.json").write_text(json.dumps(our_json()))
+    (image,) = read_ground_truth(tmp_path / "gt.json").images
+    assert (image.image_id, image.key) == (1, "1")
+    assert [(w.text, w.ignore) for w in image.words] == [("Exit", False), ("Hi", True), ("###", True), ("", True)]
+    np.testing.assert_array_equal(image.words[0].polygon, QUAD)
+
+
+ANNOTATION = {"id": 9, "image_id": 1, "segmentation": [[0, 0, 1, 0, 1, 1]], "text": "a"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"images": 3}, "needs the lists"),
+        ({"images": []}, "annotation 1: there is no image with the id 1"),
+        ({"images": [], "annotations": []}, "no images to score against"),
+        ({"images": [{"id": 1}]}, "image number 1 needs 'id' and 'file_name'"),
+        ({"images": [{"id": 1, "file_name": "a"}] * 2}, "two images have the id 1"),
+        ({"annotations": [ANNOTATION | {"segmentation": []}]}, "annotation 9: needs 'segmentation'"),
+        ({"annotations": [ANNOTATION | {"segmentation": [[0, 0, 1, 0, 1]]}]}, "annotation 9: the outline"),
+        ({"annotations": [ANNOTATION | {"image_id": 5}]}, "annotation 9: there is no image with the id 5"),
+        ({"annotations": [{"image_id": 1, "segmentation": [[0, 0, 1, 0, 1, 1]]}]}, "annotation number 1: needs .*text"),
+    ],
+)
+def test_bad_ground_truth(tmp_path, changes, problem):
+    (tmp_path / "gt.json").write_text(json.dumps(our_json(**changes)))
+    with pytest.raises(ValueError, match=rf"gt\.json.*{problem}"):
+        read_ground_truth(tmp_path / "gt.json")
+
+
+def truth_of(*names):
+    return GroundTruth([TruthImage(name, i, []) for i, name in enumerate(names, start=11)], "the test set")
+
+
+def test_pairing_by_id_name_and_number():
+    truth = truth_of("img_1.jpg", "img_2.jpg", "img_3.jpg", "img_4.jpg")
+    word = ReadWord(np.array(QUAD), "x")
+    paired = truth.pair(
+        [
+            PredictedImage([word], image_id=12),
+            PredictedImage([word] * 2, file_name="img_3.jpg"),
+            PredictedImage([word] * 3, file_name="res_img_4.txt"),
+        ]
+    )
+    assert [(image.key, len(image.reads)) for image in paired] == [("1", 0), ("2", 1), ("3", 2), ("4", 3)]
+
+
+def test_pairing_errors():
+    truth = truth_of("img_1.jpg", "img_2.jpg")
+    with pytest.raises(ValueError, match="predictions for 2 images that the test set does not have, e.g. img_8.txt, 9"):
+        truth.pair([PredictedImage([], file_name="img_8.txt"), PredictedImage([], image_id=9)])
+    with pytest.raises(ValueError, match="two predictions for the image img_1.jpg"):
+        truth.pair([PredictedImage([], file_name="img_1.txt"), PredictedImage([], image_id=11)])
+    with pytest.raises(ValueError, match="fits several images of the test set: a/img_1.jpg, b/img_1.jpg"):
+        truth_of("a/img_1.jpg", "b/img_1.jpg").pair([PredictedImage([], file_name="img_1.txt")])

@@ -1,0 +1,149 @@
+"""Set-up: pins and ranges agree, nothing is left out of the package, a missing Detectron2 is explained."""
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import setuptools
+import toy
+from packaging.requirements import Requirement
+
+REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-detectron2.txt")
+
+
+def pins():
+    """name -> version of the requirement files."""
+    lines = "\n".join((toy.ROOT / name).read_text() for name in REQUIREMENTS).replace("\\\n", "").splitlines()
+    lines = [re.split(r"#|--hash", line)[0].strip() for line in lines]
+    found = [Requirement(line) for line in lines if line and not line.startswith("-r")]
+    assert len({r.name.lower() for r in found}) == len(found)
+    return {r.name.lower(): str(r.specifier) for r in found}
+
+
+@pytest.fixture
+def metadata(monkeypatch):
+    """What setup.py hands to setuptools."""
+    caught = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **kwargs: caught.update(kwargs))
+    monkeypatch.chdir(toy.ROOT)
+    runpy.run_path("setup.py")
+    return caught
+
+
+def run_python(code, *path, cwd=None):
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [*path, toy.ROOT]))}
+    return subprocess.run([sys.executable, "-c", code], env=env, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_every_requirement_is_pinned():
+    assert all(re.fullmatch(r"==[\w.]+", version) for version in pins().values()), pins()
+
+
+def test_detectron2_is_pinned_by_hash():
+    assert re.search(r"--hash=sha256:[0-9a-f]{64}\s", (toy.ROOT / "requirements-detectron2.txt").read_text())
+
+
+def test_pins_lie_in_the_ranges_of_setup(metadata):
+    pinned = pins()
+    for text in metadata["install_requires"] + metadata["extras_require"]["dev"]:
+        requirement = Requirement(text)
+        version = pinned[requirement.name.lower()].removeprefix("==")
+        assert version in requirement.specifier, f"{requirement} excludes the tested {version}"
+
+
+def test_package_holds_every_module_and_charset(metadata):
+    package = toy.ROOT / "dld_spotter"
+    folders = {path.parent.relative_to(toy.ROOT).as_posix().replace("/", ".") for path in package.rglob("*.py")}
+    assert set(metadata["packages"]) == folders
+    (pattern,) = metadata["package_data"]["dld_spotter.data"]
+    assert set((package / "data").glob(pattern)) == set((package / "data" / "charsets").iterdir())
+
+
+def test_setup_does_not_import_torch():
+    code = "import setuptools, runpy, sys; setuptools.setup = lambda **k: None; runpy.run_path('setup.py')"
+    run = run_python(f"{code}; print('torch' in sys.modules)", cwd=toy.ROOT)
+    assert run.stdout.strip() == "False", run.stderr
+
+
+def test_missing_detectron2_is_explained():
+    run = run_python("import sys; sys.modules['detectron2'] = None; import dld_spotter")
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: dld_spotter needs Detectron2, which this Python does not have: run `python")
+    assert (toy.ROOT / "tools/install_detectron2.py").is_file() and "tools/install_detectron2.py" in last
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("raise AttributeError('no LINEAR')", r"does not import \(AttributeError: no LINEAR\): uninstall it, then run"),
+        ("import a_missing_package", r"needs 'a_missing_package', .* run `pip install -e \.`"),
+        ("", r"ModuleNotFoundError: No module named 'detectron2\.modeling'\): uninstall it"),
+    ],
+)
+def test_broken_detectron2_is_explained(tmp_path, content, expected):
+    (tmp_path / "detectron2").mkdir()
+    (tmp_path / "detectron2" / "__init__.py").write_text(content)
+    run = run_python("import dld_spotter", tmp_path)
+    assert re.search(rf"^ImportError: dld_spotter needs Detectron2, and .*{expected}", run.stderr.splitlines()[-1])
+
+
+@pytest.fixture
+def installer():
+    return toy.load_script("tools/install_detectron2.py")
+
+
+def test_installer_leaves_a_working_detectron2_alone(installer, monkeypatch):
+    monkeypatch.setattr(installer, "install", lambda folder: pytest.fail("it installed"))
+    assert installer.main() is None
+
+
+def test_installer_stops_at_a_broken_detectron2_of_another_package(installer, monkeypatch):
+    monkeypatch.setattr(installer, "import_error", lambda: "ImportError: undefined symbol")
+    monkeypatch.setattr(installer.importlib.metadata, "packages_distributions", lambda: {"detectron2": ["detectron2"]})
+    monkeypatch.setattr(installer, "install", lambda folder: pytest.fail("it installed"))
+    assert "undefined symbol" in installer.main() and "pip uninstall detectron2" in installer.main()
+
+
+def test_installer_replaces_the_old_and_keeps_the_tools_of_others(installer, monkeypatch, tmp_path):
+    def write(folder, name, text):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+    def pip(command, check):
+        target = Path(command[command.index("--target") + 1])
+        assert "--require-hashes" in command and "--no-deps" in command and check
+        write(target, "detectron2/__init__.py", "new")
+        write(target, "tools/__init__.py", "new")
+        write(target, "sal_detectron2-0.7.2.dist-info/RECORD", "detectron2/__init__.py,,\ntools/__init__.py,,\n")
+
+    write(tmp_path, "detectron2/half.py", "old")
+    write(tmp_path, "sal_detectron2-0.7.2.dist-info/METADATA", "old")
+    write(tmp_path, "tools/__init__.py", "somebody else's")
+    monkeypatch.setattr(installer.subprocess, "run", pip)
+    installer.install(tmp_path)
+    files = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {
+        "detectron2/__init__.py": "new",
+        "sal_detectron2-0.7.2.dist-info/RECORD": "detectron2/__init__.py,,\n",
+        "tools/__init__.py": "somebody else's",
+    }
+
+
+def test_setup_names_an_unfit_python(tmp_path):
+    env = os.environ | {"PYTHON": str(tmp_path / "python2"), "VENV": str(tmp_path / "venv")}
+    script = toy.ROOT / "tools" / "setup_environment.sh"
+    run = subprocess.run(["bash", script], env=env, capture_output=True, text=True, check=False)
+    assert run.returncode == 1 and not (tmp_path / "venv").exists()
+    assert "python2 is not a working Python" in run.stderr and len(run.stderr.splitlines()) == 1
+
+
+def test_make_lists_its_targets():
+    run = subprocess.run(["make"], cwd=toy.ROOT, capture_output=True, text=True, check=True)
+    targets = re.findall(r"^make (\w+)", run.stdout, flags=re.MULTILINE)
+    makefile = (toy.ROOT / "Makefile").read_text()
+    assert "demo" in targets and "test" in targets
+    assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)

@@ -1,0 +1,134 @@
+"""Drawings: what is drawn is checked by colour and place; what cannot be drawn must not break."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from detectron2.structures import Boxes, Instances
+from matplotlib.colors import to_rgb
+
+from dld_spotter.data.charset import Charset
+from dld_spotter.structures import WordPolygons
+from dld_spotter.visualizer import IGNORE_COLOR, WORD_COLORS, TextVisualizer
+
+SQUARE = [[40, 60], [120, 60], [120, 100], [40, 100]]
+OTHER = [[150, 60], [230, 60], [230, 100], [150, 100]]
+
+
+def blank(height=160, width=260, value=0):
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def has_color(image, color, tolerance=12):
+    """Whether some pixel has nearly this colour."""
+    return (np.abs(image.astype(int) - np.multiply(to_rgb(color), 255)).max(axis=-1) <= tolerance).any()
+
+
+def charset():
+    return Charset("abcdefg")
+
+
+def test_untouched_image_comes_back_bit_by_bit():
+    image = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
+    np.testing.assert_array_equal(TextVisualizer(image).get_output().get_image(), image)
+    np.testing.assert_array_equal(TextVisualizer(image).draw_words([], []).get_image(), image)
+
+
+def test_drawing_is_as_large_as_asked():
+    assert TextVisualizer(blank(), scale=2.0).draw_words([SQUARE], ["a"]).get_image().shape == (320, 520, 3)
+    assert TextVisualizer(blank(), scale=0.5).draw_words([SQUARE], ["a"]).get_image().shape == (80, 130, 3)
+
+
+def test_outlines_lie_where_the_words_are():
+    drawn = TextVisualizer(blank()).draw_words([SQUARE, OTHER], ["", None]).get_image()
+    for polygon, color in zip((SQUARE, OTHER), WORD_COLORS[:2], strict=True):
+        (left, top), (right, bottom) = polygon[0], polygon[2]
+        for edge in (drawn[top - 1 : top + 1, left:right], drawn[top:bottom, right - 1 : right + 1]):
+            assert has_color(edge, color, tolerance=90)
+    outside = drawn.copy()
+    outside[57:104, 37:124] = outside[57:104, 147:234] = 0
+    assert not outside.any()
+
+
+def test_labels_stand_above_the_words_or_below_at_the_top_edge():
+    drawn = TextVisualizer(blank(value=255)).draw_words([SQUARE], ["bead"]).get_image()
+    assert (drawn[:58] < 128).all(axis=-1).any() and (drawn[104:] == 255).all()
+    at_top = [[40, 0], [120, 0], [120, 40], [40, 40]]
+    drawn = TextVisualizer(blank(value=255)).draw_words([at_top], ["bead"]).get_image()
+    assert (drawn[44:] < 128).all(axis=-1).any()
+
+
+def test_labels_stay_inside_the_image():
+    corner = [[240, 140], [259, 140], [259, 159], [240, 159]]
+    drawn = TextVisualizer(blank(value=255)).draw_words([corner], ["abcdefg"]).get_image()
+    background = (drawn[:138] < 60).all(axis=-1)  # of the label
+    columns = np.flatnonzero(background.any(axis=0))
+    assert columns.min() < 240 and columns.max() < 259
+
+
+def test_do_not_care_is_grey_and_scores_are_optional():
+    drawn = TextVisualizer(blank()).draw_words([SQUARE], ["###"], ignored=[True]).get_image()
+    assert has_color(drawn, IGNORE_COLOR) and (np.ptp(drawn.astype(int), axis=-1) <= 12).all()
+    plain = TextVisualizer(blank()).draw_words([SQUARE], ["bead"], [0.5]).get_image()
+    np.testing.assert_array_equal(plain, TextVisualizer(blank()).draw_words([SQUARE], ["bead"]).get_image())
+    visualizer = TextVisualizer(blank(), show_scores=True)
+    visualizer.draw_words([SQUARE, OTHER], ["bead", ""], [0.5, 0.25])
+    assert [text.get_text() for text in visualizer.output.ax.texts] == ["bead 0.50", "0.25"]
+
+
+@pytest.mark.parametrize("text", ["$5 $6", "$\\frac{$", "100%_^", "Ωδ Жук ñ ß €", "a b", "<tag>&"])
+def test_any_characters_are_drawn_as_themselves(text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns of characters that its font does not have
+        drawn = TextVisualizer(blank(value=255)).draw_words([SQUARE], [text]).get_image()
+    assert (drawn[:58] < 128).all(axis=-1).any()
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_other_scripts_do_not_break_the_drawing():
+    assert TextVisualizer(blank()).draw_words([SQUARE], ["文字 ไทย"]).get_image().any()
+
+
+def test_predicted_instances():
+    instances = Instances((160, 260))
+    instances.pred_boxes = Boxes(torch.tensor([[40.0, 60, 120, 100], [0, 0, 5, 5]]))
+    instances.pred_masks = torch.zeros(2, 160, 260, dtype=torch.bool)  # the second word's stays empty
+    instances.pred_masks[0, 60:100, 40:120] = True
+    instances.scores = torch.tensor([0.5, 0.9])
+    instances.pred_text = charset().encode_rows(["bead", "cab"])
+    instances.pred_text_scores = torch.tensor([0.5, 0.9])
+    visualizer = TextVisualizer(blank(), charset(), show_scores=True)
+    drawn = visualizer.draw_instance_predictions(instances).get_image()
+    assert [text.get_text() for text in visualizer.output.ax.texts] == ["bead 0.25"]
+    expected = TextVisualizer(blank(), show_scores=True).draw_words([SQUARE], ["bead"], [0.25]).get_image()
+    np.testing.assert_array_equal(drawn, expected)
+    assert not TextVisualizer(blank(), charset()).draw_instance_predictions(instances[:0]).get_image().any()
+    with pytest.raises(ValueError, match="charset"):
+        TextVisualizer(blank()).draw_instance_predictions(instances)
+
+
+def test_ground_truth_as_targets_and_as_a_record_look_alike():
+    targets = Instances((160, 260))
+    targets.gt_masks = WordPolygons.from_list([SQUARE, OTHER])
+    targets.gt_text = charset().encode_rows(["bead", None])
+    targets.gt_ignore = torch.tensor([False, True])
+    drawn = TextVisualizer(blank(), charset()).draw_targets(targets).get_image()
+    record = {
+        "annotations": [
+            {"segmentation": [np.ravel(SQUARE).tolist()], "text": "bead", "ignore": False},
+            {"segmentation": [np.ravel(OTHER).tolist()], "text": "", "ignore": True},
+        ]
+    }
+    np.testing.assert_array_equal(drawn, TextVisualizer(blank()).draw_dataset_dict(record).get_image())
+    assert has_color(drawn[:, 140:], IGNORE_COLOR) and not has_color(drawn[:, :130], IGNORE_COLOR)
+    assert not TextVisualizer(blank()).draw_dataset_dict({"annotations": []}).get_image().any()
+
+
+def test_a_result_shows_its_scale_in_the_corner():
+    record = {"scale": 0.5, "words": [{"text": "bead", "score": 0.5, "polygon": SQUARE}]}
+    visualizer = TextVisualizer(blank())
+    drawn = visualizer.draw_record(record).get_image()
+    assert [text.get_text() for text in visualizer.output.ax.texts] == ["bead", "scale 0.5"]
+    assert drawn[140:, :60].max() > 200 and not drawn[:50, 130:].any()
+    assert TextVisualizer(blank()).draw_record({"scale": 1.0, "words": []}).get_image()[140:, :60].max() > 200
