@@ -123,9 +123,11 @@ def report(paths: Sequence[Path], scenes: Sequence[Scene], records: Sequence[dic
     """Print what was drawn and what was read, scene by scene, and score it."""
     images = []
     for path, scene, record in zip(paths, scenes, records, strict=True):
-        read = [f"{word['text']} ({word['score']:.2f})" for word in record["words"]]
-        print(f"  {path.name}   drawn: {', '.join(scene.texts):<24} read: {', '.join(read) or 'nothing'}")
         truths = [TruthWord(polygon, text) for polygon, text in zip(scene.polygons, scene.texts, strict=True)]
+        truths.sort(key=lambda word: word.polygon.min(axis=0)[1])  # from the top, as the words of a record are
+        drawn = ", ".join(word.text for word in truths)
+        read = ", ".join(f"{word['text']} ({word['score']:.2f})" for word in record["words"])
+        print(f"  {path.name}   drawn: {drawn:<20} read: {read or 'nothing'}")
         reads = [ReadWord(np.array(word["polygon"]), word["text"], word["score"]) for word in record["words"]]
         images.append(ImageWords(path.name, truths, reads))
     return evaluate_words(images, Protocol(), {"none": None})

@@ -51,7 +51,7 @@ make_venv() {
                 "(or use another Python: make demo PYTHON=/path/to/python3.11)"
         fi
     fi
-    "$python" -m venv --clear "$venv"
+    "$python" -m venv "$venv"
 }
 
 # Only an environment that this script made may be removed.
@@ -64,10 +64,10 @@ install() {
         is_ours || stop "$venv is there, but has no working Python with pip, and was not made by this script;" \
             "remove it, or choose another folder with VENV=..."
         say "making $venv"
+        rm -rf "$venv"
         mkdir -p "$venv"
         touch "$venv/.made-by-setup"
         make_venv "$python"
-        touch "$venv/.made-by-setup" # --clear removed it
     fi
     say "installing the requirements (the first time about 6 GB, several minutes)"
     local pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input install)

@@ -1,6 +1,4 @@
-import os
-import subprocess
-import sys
+import importlib
 
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
@@ -52,12 +50,22 @@ def test_a_data_set_that_is_not_there_says_what_to_do():
         DatasetCatalog.get("synthtext_800k")
 
 
-def test_the_environment_variable_moves_the_root(tmp_path):
-    code = (
-        "import dld_spotter.data.builtin; from detectron2.data import MetadataCatalog;"
-        "m = MetadataCatalog.get('icdar2015_test'); print(m.json_file, m.image_root, m.lexicons['weak'], sep='\\n')"
-    )
-    environment = {**os.environ, "DETECTRON2_DATASETS": str(tmp_path), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    expected = ["icdar2015/test.json", "icdar2015/test_images", "icdar2015/lexicons/ch4_test_vocabulary.txt"]
-    assert done.stdout.splitlines()[-3:] == [str(tmp_path / path) for path in expected]
+def test_the_environment_variable_moves_the_root(tmp_path, monkeypatch):
+    name = "icdar2015_test"
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    try:
+        _forget(name)
+        importlib.reload(builtin)
+        metadata = MetadataCatalog.get(name)
+        assert metadata.json_file == str(tmp_path / "icdar2015" / "test.json")
+        assert metadata.image_root == str(tmp_path / "icdar2015" / "test_images")
+        assert metadata.lexicons["weak"] == str(tmp_path / "icdar2015" / "lexicons" / "ch4_test_vocabulary.txt")
+    finally:
+        monkeypatch.undo()
+        _forget(name)
+        importlib.reload(builtin)
+
+
+def _forget(name):
+    DatasetCatalog.remove(name)
+    MetadataCatalog.remove(name)

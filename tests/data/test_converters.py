@@ -415,11 +415,11 @@ def test_synthtext_parts():
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
-    """Peak of Python's allocations while 10 times as many samples are written."""
+    """Peak of the allocations while five times as many samples are written."""
 
     def samples(number):
         for index in range(number):
-            words = [make_word(quad, "word") for quad in [LARGE] * 5]
+            words = [make_word(quad, "word") for quad in [LARGE] * 3]
             yield Sample(f"{index % 200}/image_{index}.jpg", 40, 60, words)
 
     def peak(number):
@@ -430,7 +430,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
         return size
 
     peak(10)
-    assert peak(2000) < 1.5 * peak(200)
+    assert peak(1500) < 1.5 * peak(300)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
-from toy import write_toy_dataset
+from toy import ROOT, write_toy_dataset
 
 from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import Charset
@@ -293,6 +293,19 @@ def test_written_words_load_again(tmp_path):
     assert record["annotations"][0]["text"] == 'Café, "x"'
 
 
+def test_the_example_in_the_readme_is_what_we_read_and_write(tmp_path):
+    text = (ROOT / "datasets" / "README.md").read_text(encoding="utf-8")
+    content = json.loads(text.split("```json")[1].split("```")[0])
+    cv2.imwrite(str(tmp_path / "img_1.jpg"), np.zeros((720, 1280, 3), np.uint8))
+    (tmp_path / "words.json").write_text(json.dumps(content))
+    assert check_text_json(str(tmp_path / "words.json"), str(tmp_path)) == []
+    bare = [
+        {key: word[key] for key in ("image_id", "segmentation", "text", "ignore")} for word in content["annotations"]
+    ]
+    write_text_json(tmp_path / "again.json", content["images"], bare, content["info"])
+    assert json.loads((tmp_path / "again.json").read_text()) == content
+
+
 def test_writing_nothing(tmp_path):
     write_text_json(tmp_path / "empty.json", [], [])
     assert load_text_json(str(tmp_path / "empty.json"), str(tmp_path)) == []
@@ -349,8 +362,10 @@ def test_custom_data_sets_come_from_the_config_without_code(tmp_path, forget):
     register_custom(cfg)
     register_custom(cfg)
     assert len(DatasetCatalog.get("mine_train")) == 1
-    cfg.DATASETS.CUSTOM = [["mine_train", image_root, str(tmp_path / "other.json")]]
-    register_custom(cfg)
+    config_file = tmp_path / "custom.yaml"
+    entry = json.dumps(["mine_train", image_root, str(tmp_path / "other.json")])
+    config_file.write_text(f"INPUT:\n  RANDOM_FLIP: none\nDATASETS:\n  CUSTOM:\n    - {entry}\n")
+    register_custom(load_cfg(str(config_file)))
     assert MetadataCatalog.get("mine_train").json_file.endswith("other.json")
 
 
