@@ -62,8 +62,54 @@ def _add_model_config(cfg: CN) -> None:
     light.BLOCKS = (1, 1, 1, 1)
     light.NORM = "BN"
 
+    _add_distillation_config(cfg)
+
     # Candidates covered by a don't-care region by more than this share of their own area are no negatives.
     cfg.MODEL.IGNORE_REGION_THRESHOLD = 0.5
+
+
+def _add_distillation_config(cfg: CN) -> None:
+    selector = cfg.MODEL.RESOLUTION_SELECTOR = CN()
+    selector.NAME = "ResidualSelector"
+    # Channels of its first block; each later block has twice as many.
+    selector.WIDTH = 32
+    # Squares of this many pixels a side become the channels of one position: the cost falls with its square.
+    selector.FOLD = 4
+    selector.NORM = "BN"
+
+    dld = cfg.MODEL.DLD = CN()  # used by META_ARCHITECTURE "DLDSpotter"; symbols are the paper's
+    # The meta-architecture of teacher and student.
+    dld.SPOTTER = "MaskRCNNSpotter"
+    # KEY VALUE pairs in which the student's config differs from the teacher's.
+    dld.STUDENT_OPTS = []
+    # Whether there is a teacher; an exported model has none.
+    dld.TEACHER = True
+    # The teacher's own checkpoint; empty: MODEL.WEIGHTS serves both.
+    dld.TEACHER_WEIGHTS = ""
+    # Candidate factors on height and width of the teacher's resolution; a single one needs no selector.
+    dld.SCALES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+    # T_i, the cost of each candidate relative to the teacher's (tools/analyze_cost.py measures it); empty: scale**2.
+    dld.COSTS = ()
+    # "selector", or "random": a random candidate for each image in training.
+    dld.SELECTION = "selector"
+    # Inference at this scale whatever the selector says; 0: the selector decides.
+    dld.FIXED_SCALE = 0.0
+    # gamma: larger values prefer smaller images.
+    dld.GAMMA = 0.1
+    # What L_acc compares the student's mixed reading with: "kl" (the teacher's distribution), "ce" (the true text).
+    dld.ACCURACY_TARGET = "kl"
+    # tau of the Gumbel-softmax: TEMPERATURE * TEMPERATURE_DECAY ** epoch.
+    dld.TEMPERATURE = 5.0
+    dld.TEMPERATURE_DECAY = 0.965
+    # Weights of L_roi (1 in the paper), L_con (eta_1), L_seq (eta_2), L_DRS (lambda_2), L_SKD (lambda_3).
+    dld.ETA_ROI = 1.0
+    dld.ETA_CONTEXT = 1.0
+    dld.ETA_SEQUENCE = 1.0
+    dld.LAMBDA_DRS = 1.0
+    dld.LAMBDA_SKD = 1.0
+    # K teacher sequences a word in L_seq, found by a beam of this width.
+    dld.NUM_SEQUENCES = 1
+    dld.BEAM_WIDTH = 5
 
 
 def _add_input_config(cfg: CN) -> None:

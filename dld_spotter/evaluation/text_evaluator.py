@@ -11,7 +11,6 @@ from pathlib import Path
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
-from detectron2.structures import Instances
 from detectron2.utils import comm
 
 from dld_spotter.data.charset import Charset
@@ -20,8 +19,7 @@ from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon
 from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord
 from dld_spotter.evaluation.scoring import evaluate_words
 from dld_spotter.evaluation.submission import write_results, write_submission
-from dld_spotter.geometry import polygon_box
-from dld_spotter.outlines import instances_to_polygons
+from dld_spotter.results import TextResult, to_words
 
 logger = logging.getLogger(__name__)
 
@@ -95,13 +93,14 @@ class TextEvaluator(DatasetEvaluator):
         return {image_id: result for part in reversed(parts) for image_id, result in part.items()}
 
     def _to_result(self, record: Mapping, output: Mapping) -> dict:
-        return {
-            "file_name": self._relative(record["file_name"]),
-            "height": int(record["height"]),
-            "width": int(record["width"]),
-            "scale": float(output.get("scale", 1.0)),
-            "words": instances_to_words(output["instances"], self._charset),
-        }
+        result = TextResult(
+            self._relative(record["file_name"]),
+            int(record["height"]),
+            int(record["width"]),
+            float(output.get("scale", 1.0)),
+            to_words(output["instances"], self._charset),
+        )
+        return result.to_dict()
 
     def _relative(self, file_name: str) -> str:
         """The image's name as the ground truth has it: relative to the image folder."""
@@ -139,34 +138,3 @@ class TextEvaluator(DatasetEvaluator):
         if name not in self._lexicon_paths:
             raise FileNotFoundError(f"{self._name} has no path for it (paths: {self._lexicon_paths or 'none'}).")
         return load_lexicon(self._lexicon_paths[name])
-
-
-def instances_to_words(instances: Instances, charset: Charset) -> list[dict]:
-    """The words of an image as plain data, sorted by the top, then the left of their outlines.
-
-    Coordinates are rounded to hundredths of a pixel and scores to six digits, so that a saved file gives the numbers
-    of the run that wrote it. Words without an area are left out.
-
-    Args:
-        instances: N words with ``pred_text`` (N, T), ``pred_text_scores`` (N,), ``scores`` (N,), and masks or polygons.
-    """
-    instances = instances.to("cpu")
-    words = []
-    for polygon, text, detection_score, text_score in zip(
-        instances_to_polygons(instances),
-        charset.decode(instances.pred_text),
-        instances.scores.tolist(),
-        instances.pred_text_scores.tolist(),
-        strict=True,
-    ):
-        if polygon is not None:
-            words.append(
-                {
-                    "text": text,
-                    "score": round(detection_score * text_score, 6),
-                    "det_score": round(detection_score, 6),
-                    "text_score": round(text_score, 6),
-                    "polygon": [[round(float(x), 2), round(float(y), 2)] for x, y in polygon],
-                }
-            )
-    return sorted(words, key=lambda word: polygon_box(word["polygon"])[1::-1])

@@ -1,7 +1,9 @@
 """Importing this package registers its modules in Detectron2's registries."""
 
 from dld_spotter.modeling.backbone import build_light_resnet_fpn_backbone
+from dld_spotter.modeling.dld import DLDSpotter
 from dld_spotter.modeling.mask_rcnn_spotter import MaskRCNNSpotter
 from dld_spotter.modeling.recognition.text_head import ROI_TEXT_HEAD_REGISTRY, AttentionTextHead, build_text_head
+from dld_spotter.modeling.resolution_selector import RESOLUTION_SELECTOR_REGISTRY, build_resolution_selector
 from dld_spotter.modeling.roi_heads import TextROIHeads, TextRPN
 from dld_spotter.modeling.spotter import Reading, Spotter

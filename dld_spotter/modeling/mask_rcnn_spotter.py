@@ -7,7 +7,7 @@ from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
 from dld_spotter.modeling.backbone import single_feature
-from dld_spotter.modeling.spotter import Reading, Spotter, readable_words
+from dld_spotter.modeling.spotter import Reading, Spotter, readable_words, target_tokens
 
 
 @META_ARCH_REGISTRY.register()
@@ -42,18 +42,33 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
             return self.inference(batched_inputs)
         images = self.preprocess_image(batched_inputs)
         targets = [x["instances"].to(self.device) for x in batched_inputs]
-        return self.losses(images, targets)[0]
+        losses, roi = self.detection_losses(images, targets)
+        reading = self.recognize(roi, target_tokens(readable_words(targets)))
+        return losses | self.reading_losses(reading)
 
-    def losses(self, images: ImageList, targets: list[Instances]) -> tuple[dict[str, Tensor], Reading]:
-        """See ``Spotter.losses``."""
+    def detection_losses(self, images: ImageList, targets: list[Instances]) -> tuple[dict[str, Tensor], Tensor]:
+        """See ``Spotter.detection_losses``."""
         features = self.backbone(images.tensor)
         proposals, proposal_losses = self.proposal_generator(images, features, targets)
-        _, losses, reading = self.roi_heads.losses(images, features, proposals, targets)
-        return losses | proposal_losses, reading
+        losses, roi = self.roi_heads.detection_losses(images, features, proposals, targets)
+        return losses | proposal_losses, roi
 
-    def read(self, images: ImageList, words: list[Instances], tokens: Tensor | None = None) -> Reading:
-        """See ``Spotter.read``."""
-        return self.roi_heads.text_head.read(self._reading_feature(images), words, tokens)
+    def pool(self, images: ImageList, words: list[Instances]) -> Tensor:
+        """See ``Spotter.pool``."""
+        feature = single_feature(self.backbone, images.tensor, self.roi_heads.text_in_feature)
+        return self.roi_heads.text_head.pool_words(feature, words)
+
+    def recognize(self, roi: Tensor, target: Tensor) -> Reading:
+        """See ``Spotter.recognize``."""
+        return self.roi_heads.text_head.recognize(roi, target)
+
+    def reading_losses(self, reading: Reading) -> dict[str, Tensor]:
+        """See ``Spotter.reading_losses``."""
+        return self.roi_heads.text_head.losses(reading)
+
+    def decode(self, context: Tensor, tokens: Tensor) -> Tensor:
+        """See ``Spotter.decode``."""
+        return self.roi_heads.text_head.decoder(context, tokens)
 
     def spot(self, images: ImageList) -> list[Instances]:
         """See ``Spotter.spot``; ``pred_masks`` are (N, 1, M, M) probabilities over the boxes."""
@@ -77,8 +92,5 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         """
         images = self.preprocess_image(batched_inputs)
         words = [w.to(self.device) for w in readable_words([x["instances"] for x in batched_inputs])]
-        tokens, _ = self.roi_heads.text_head.greedy(self._reading_feature(images), words)
+        tokens, _ = self.roi_heads.text_head.greedy(self.pool(images, words))
         return list(tokens.split([len(w) for w in words]))
-
-    def _reading_feature(self, images: ImageList) -> Tensor:
-        return single_feature(self.backbone, images.tensor, self.roi_heads.text_in_feature)

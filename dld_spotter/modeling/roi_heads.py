@@ -8,7 +8,7 @@ from detectron2.structures import Boxes, ImageList, Instances, pairwise_ioa
 from torch import Tensor, nn
 
 from dld_spotter.modeling.recognition.text_head import build_text_head
-from dld_spotter.modeling.spotter import Reading, readable_words
+from dld_spotter.modeling.spotter import readable_words, target_tokens
 
 
 def split_ignored(targets: list[Instances]) -> tuple[list[Instances], list[Boxes]]:
@@ -78,17 +78,22 @@ class TextROIHeads(StandardROIHeads):
     def forward(self, images: ImageList, features: dict, proposals: list[Instances], targets=None):
         """As the parent; the losses hold ``loss_text``, the predictions ``pred_text`` and ``pred_text_scores``."""
         if self.training:
-            proposals, losses, _ = self.losses(images, features, proposals, targets)
-            return proposals, losses
+            words = readable_words(targets)
+            reading = self.text_head.recognize(self.pool_words(features, words), target_tokens(words))
+            proposals, losses = super().forward(images, features, proposals, targets)
+            return proposals, losses | self.text_head.losses(reading)
         return super().forward(images, features, proposals)
 
-    def losses(
+    def detection_losses(
         self, images: ImageList, features: dict, proposals: list[Instances], targets: list[Instances]
-    ) -> tuple[list[Instances], dict[str, Tensor], Reading]:
-        """The training pass: sampled proposals, losses of every branch, and the reading of the readable words."""
-        reading = self.text_head.read(features[self.text_in_feature], readable_words(targets))
-        proposals, losses = super().forward(images, features, proposals, targets)
-        return proposals, losses | self.text_head.losses(reading), reading
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Losses of all branches but the reading one, and the features of the readable words."""
+        _, losses = super().forward(images, features, proposals, targets)
+        return losses, self.pool_words(features, readable_words(targets))
+
+    def pool_words(self, features: dict, words: list[Instances]) -> Tensor:
+        """(R, C, rows, columns) features of words in their true places."""
+        return self.text_head.pool_words(features[self.text_in_feature], words)
 
     def label_and_sample_proposals(self, proposals: list[Instances], targets: list[Instances]) -> list[Instances]:
         """As the parent, for the words that count; then background proposals over don't-care regions are left out."""

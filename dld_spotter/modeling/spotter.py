@@ -39,17 +39,41 @@ class Spotter(ABC):
     """
 
     @abstractmethod
-    def losses(self, images: ImageList, targets: list[Instances]) -> tuple[dict[str, Tensor], Reading]:
-        """The full training pass: weighted losses of detection and reading, and the reading of the readable words."""
+    def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
+        """Normalise, pad and batch the images of mapped records."""
 
     @abstractmethod
-    def read(self, images: ImageList, words: list[Instances], tokens: Tensor | None = None) -> Reading:
-        """Read words whose places are given; nothing is detected.
+    def detection_losses(self, images: ImageList, targets: list[Instances]) -> tuple[dict[str, Tensor], Tensor]:
+        """The training pass up to the word features.
+
+        Returns:
+            weighted losses of detection, means over the images; and (R, C, rows, columns) features of the readable
+            words of all images, in their order.
+        """
+
+    @abstractmethod
+    def pool(self, images: ImageList, words: list[Instances]) -> Tensor:
+        """(R, C, rows, columns) features of words whose places are given; nothing is detected.
 
         Args:
             words: one entry an image with the words to read, all of them readable (see ``readable_words``).
-            tokens: (R, T) token ids to feed to the decoder in place of the words' own.
         """
+
+    @abstractmethod
+    def recognize(self, roi: Tensor, target: Tensor) -> Reading:
+        """Read word features (R, C, rows, columns) with the tokens of ``target`` (R, T) fed in."""
+
+    @abstractmethod
+    def reading_losses(self, reading: Reading) -> dict[str, Tensor]:
+        """Weighted losses of a reading against its target. Called once a step: it may ask the other processes."""
+
+    @abstractmethod
+    def decode(self, context: Tensor, tokens: Tensor) -> Tensor:
+        """(R, T, V) logits over contextual features (R, N, D) with other tokens (R, T) fed in."""
+
+    def read(self, images: ImageList, words: list[Instances]) -> Reading:
+        """Read words whose places are given, with their own characters fed in."""
+        return self.recognize(self.pool(images, words), target_tokens(words))
 
     @abstractmethod
     def spot(self, images: ImageList) -> list[Instances]:

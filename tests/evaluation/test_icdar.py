@@ -65,6 +65,7 @@ def test_guess_layout():
     assert guess_layout({}) == "quad"
     assert guess_layout({"a": quad, "b": comma}) == "quad"
     assert guess_layout({"a": quad, "b": hexagon}) == "polygon"
+    assert guess_layout({"a": quad, "b": "1,2,3,2,3,4,5,A"}) == "quad"  # wrong in both; to be reported as a bad line
     assert guess_layout({"a": "1,2,3,2,3,4,77"}) == "polygon"
     assert guess_layout({"a": "1,2,3,2,3,4,2,5,1,4,####1,000"}) == "polygon"
     with pytest.raises(ValueError, match="place b can only be a quadrilateral.*place c looks like"):

@@ -20,7 +20,7 @@ from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
 from dld_spotter.modeling.recognition.beam_search import beam_search
 from dld_spotter.modeling.recognition.encoder import RecognitionEncoder
 from dld_spotter.modeling.recognition.masked_pooler import MaskedRoIPooler
-from dld_spotter.modeling.spotter import Reading, target_tokens
+from dld_spotter.modeling.spotter import Reading
 
 ROI_TEXT_HEAD_REGISTRY = Registry("ROI_TEXT_HEAD")
 ROI_TEXT_HEAD_REGISTRY.__doc__ = "Reads the word in each RoI. Called as ``obj(cfg, input_shape)``."
@@ -85,30 +85,23 @@ class AttentionTextHead(nn.Module):
             "loss_weight": head.LOSS_WEIGHT,
         }
 
-    def read(self, features: Tensor, words: Sequence[Instances], tokens: Tensor | None = None) -> Reading:
-        """Read words in their true places, with their characters (or ``tokens``) fed to the decoder.
+    def pool_words(self, features: Tensor, words: Sequence[Instances]) -> Tensor:
+        """Features of words in their true places.
 
         Args:
             features: (B, C, H, W) feature map.
-            words: the readable words of each image, with ``gt_boxes``, ``gt_masks`` and ``gt_text``.
-            tokens: (R, T) to feed instead of ``gt_text``.
-        """
-        roi = self.pool_words(features, words)
-        target = target_tokens(words) if tokens is None else tokens
-        if len(roi) == 0:
-            return Reading(
-                roi,
-                features.new_zeros(0, 1, self.decoder.hidden_size),
-                features.new_zeros(0, target.shape[1], self.decoder.num_tokens),
-                target,
-            )
-        context = self.encoder(roi)
-        return Reading(roi, context, self.decoder(context, target), target)
+            words: the words of each image, with ``gt_boxes`` and ``gt_masks``.
 
-    def pool_words(self, features: Tensor, words: Sequence[Instances]) -> Tensor:
-        """(R, C, rows, columns) features of words in their true places."""
+        Returns:
+            (R, C, rows, columns).
+        """
         boxes = [w.gt_boxes for w in words]
         return self.pooler(features, boxes, [w.image_size for w in words], polygons=[w.gt_masks for w in words])
+
+    def recognize(self, roi: Tensor, target: Tensor) -> Reading:
+        """Read word features (R, C, rows, columns) with the tokens of ``target`` (R, T) fed to the decoder."""
+        context = self._contextual(roi)
+        return Reading(roi, context, self.decoder(context, target), target)
 
     def losses(self, reading: Reading) -> dict[str, Tensor]:
         """The weighted cross-entropy of a reading, and its share of right characters as a logged figure."""
@@ -119,9 +112,10 @@ class AttentionTextHead(nn.Module):
             loss = loss + sum(p.sum() for p in self.parameters() if p.requires_grad) * 0.0
         return {"loss_text": loss}
 
-    def greedy(self, features: Tensor, words: Sequence[Instances]) -> tuple[Tensor, Tensor]:
-        """Token ids (R, T) and scores (R,) of words in their true places, nothing fed in."""
-        return self._decode(self.pool_words(features, words))
+    @torch.no_grad()
+    def greedy(self, roi: Tensor) -> tuple[Tensor, Tensor]:
+        """Token ids (R, T) and scores (R,) of word features, nothing fed in."""
+        return self.decoder.greedy(self._contextual(roi), self.max_steps)
 
     @torch.no_grad()
     def inference(self, features: Tensor, instances: Sequence[Instances]) -> None:
@@ -129,15 +123,15 @@ class AttentionTextHead(nn.Module):
         masks = torch.cat([i.pred_masks for i in instances])
         sizes = [i.image_size for i in instances]
         roi = self.pooler(features, [i.pred_boxes for i in instances], sizes, mask_probs=masks)
-        tokens, scores = self._decode(roi)
+        tokens, scores = self.greedy(roi)
         counts = [len(i) for i in instances]
         for detected, text, score in zip(instances, tokens.split(counts), scores.split(counts), strict=True):
             detected.pred_text = text
             detected.pred_text_scores = score
 
-    def _decode(self, roi: Tensor) -> tuple[Tensor, Tensor]:
-        context = self.encoder(roi) if len(roi) else roi.new_zeros(0, 1, self.decoder.hidden_size)
-        return self.decoder.greedy(context, self.max_steps)
+    def _contextual(self, roi: Tensor) -> Tensor:
+        # Recurrent layers and normalisation refuse an empty batch.
+        return self.encoder(roi) if len(roi) else roi.new_zeros(0, 1, self.decoder.hidden_size)
 
     def beam_search(self, reading: Reading, width: int) -> tuple[Tensor, Tensor]:
         """(R, width, T) token ids and (R, width) log-probabilities, best first."""

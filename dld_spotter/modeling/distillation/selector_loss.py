@@ -1,0 +1,70 @@
+"""What the resolution selector learns from: L_DRS = L_acc + gamma * L_flops (section 3 of the DLD method).
+
+Shapes: B images, k candidate scales, R words over the whole batch, T decoding steps, V characters and special tokens.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# Probabilities below this are taken for it, so that a logarithm stays finite.
+SMALLEST = 1e-8
+
+
+def accuracy_loss(
+    choice: Tensor, student_logits: Tensor, teacher_logits: Tensor, valid: Tensor, image_of_word: Tensor
+) -> Tensor:
+    """L_acc: how far the candidates' reading, mixed as the selector chose, is from the teacher's.
+
+    The distributions are mixed, not the logits: y_mix = sum_i h_i softmax(l_i). D_KL(y_teacher || y_mix) is summed over
+    the characters and averaged over the valid steps of all words.
+
+    Args:
+        choice: (B, k) one-hot in value, soft in gradient.
+        student_logits: (k, R, T, V) of the student at each scale.
+        teacher_logits: (R, T, V) at full resolution.
+        valid: (R, T) bool, the steps that count.
+        image_of_word: (R,) row of ``choice`` for each word.
+    """
+    mixture = _mix(choice, student_logits, image_of_word)
+    teacher = teacher_logits.float().log_softmax(dim=-1)
+    divergence = (teacher.exp() * (teacher - mixture.clamp(min=SMALLEST).log())).sum(dim=-1)  # (R, T)
+    return _mean_over(divergence, valid)
+
+
+def text_accuracy_loss(
+    choice: Tensor, student_logits: Tensor, target: Tensor, valid: Tensor, image_of_word: Tensor
+) -> Tensor:
+    """The "ce" form of L_acc: cross-entropy of the mixed reading with the true characters.
+
+    Args:
+        target: (R, T) token ids; the others as in ``accuracy_loss``.
+    """
+    mixture = _mix(choice, student_logits, image_of_word)
+    picked = mixture.gather(2, target[..., None])[..., 0]  # (R, T)
+    return _mean_over(-picked.clamp(min=SMALLEST).log(), valid)
+
+
+def cost_loss(choice: Tensor, costs: Tensor) -> Tensor:
+    """L_flops: the mean over the images of sum_i h_i T_i.
+
+    Args:
+        choice: (B, k).
+        costs: (k,) cost of each candidate relative to the teacher's.
+    """
+    return (choice * costs).sum(dim=1).mean()
+
+
+def sample_choice(logits: Tensor, temperature: Tensor) -> Tensor:
+    """(B, k) straight-through Gumbel-softmax: one-hot in value, with the gradient of the soft sample."""
+    return F.gumbel_softmax(logits.float(), tau=temperature, hard=True)
+
+
+def _mix(choice: Tensor, student_logits: Tensor, image_of_word: Tensor) -> Tensor:
+    weights = choice[image_of_word].T[:, :, None, None]  # (k, R, 1, 1)
+    return (weights * student_logits.float().softmax(dim=-1)).sum(dim=0)
+
+
+def _mean_over(values: Tensor, valid: Tensor) -> Tensor:
+    # torch.where rather than a product: a padded step may hold anything.
+    return torch.where(valid, values, 0.0).sum() / valid.sum().clamp(min=1)

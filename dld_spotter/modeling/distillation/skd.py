@@ -1,0 +1,46 @@
+"""Sequential Knowledge Distillation: L_SKD = L_roi + eta_1 L_con + eta_2 L_seq (section 4 of the DLD method).
+
+Shapes: R words over the whole batch, C channels, N positions of the context, D its channels, K teacher sequences a
+word, T decoding steps, V characters and special tokens.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dld_spotter.data.charset import PAD
+
+
+def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """L_roi and L_con: squared distance, averaged over channels, positions and words.
+
+    Args:
+        student, teacher: (R, C, rows, columns) or (R, N, D); the teacher's has no gradient.
+    """
+    if len(student) == 0:
+        return student.sum() * 0.0
+    return F.mse_loss(student.float(), teacher.detach().float())
+
+
+def sequence_loss(
+    decode: Callable[[Tensor, Tensor], Tensor], context: Tensor, sequences: Tensor, scores: Tensor
+) -> Tensor:
+    """L_seq: minus the log-probability that the student gives to the teacher's sequences.
+
+    - sum_k log p(q_k | context), with p the product over the steps of q_k, end token included; the mean over the words.
+
+    Args:
+        decode: the student's decoder: (context, tokens) -> logits with these tokens fed in.
+        context: (R, N, D) of the student.
+        sequences: (R, K, T) token ids from the teacher's beam search.
+        scores: (R, K) their log-probabilities; a sequence of minus infinity does not exist and does not count.
+    """
+    words, beams, _ = sequences.shape
+    if words == 0:
+        return context.sum() * 0.0
+    logits = decode(context.repeat_interleave(beams, dim=0), sequences.flatten(0, 1))
+    log_probs = logits.float().log_softmax(dim=-1).gather(2, sequences.flatten(0, 1)[..., None])[..., 0]
+    counted = (sequences != PAD) & (scores > -torch.inf)[..., None]
+    return -torch.where(counted.flatten(0, 1), log_probs, 0.0).sum() / words

@@ -1,0 +1,319 @@
+"""Dynamic Low-resolution Distillation around any ``Spotter`` (ECCV 2022): training step and inference.
+
+Shapes: B images, k candidate scales, R words over the whole batch, T decoding steps, V characters and special tokens.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.modeling import META_ARCH_REGISTRY
+from detectron2.modeling.postprocessing import detector_postprocess
+from detectron2.structures import ImageList, Instances
+from detectron2.utils.events import get_event_storage
+from torch import Tensor, nn
+
+from dld_spotter.data.charset import PAD
+from dld_spotter.modeling.distillation.selector_loss import (
+    accuracy_loss,
+    cost_loss,
+    sample_choice,
+    text_accuracy_loss,
+)
+from dld_spotter.modeling.distillation.skd import feature_loss, sequence_loss
+from dld_spotter.modeling.rescale import rescale_images, rescale_words, select_images
+from dld_spotter.modeling.resolution_selector import build_resolution_selector
+from dld_spotter.modeling.spotter import Reading, Spotter, readable_words, target_tokens
+
+
+class DistillationWeights(NamedTuple):
+    """Weights of the losses, by the paper's names; a method without a part of them has it at 0."""
+
+    gamma: float = 0.1
+    eta_roi: float = 1.0
+    eta_context: float = 1.0
+    eta_sequence: float = 1.0
+    lambda_selector: float = 1.0
+    lambda_skd: float = 1.0
+
+
+class _Batch(NamedTuple):
+    """A training batch on the model's device, at the teacher's resolution."""
+
+    images: ImageList
+    targets: list[Instances]
+    words: list[Instances]  # the readable ones of each image
+    tokens: Tensor  # (R, T)
+
+
+@META_ARCH_REGISTRY.register()
+class DLDSpotter(nn.Module):
+    """A frozen high-resolution teacher, a student, and a selector of the student's input scale for each image.
+
+    Args:
+        student: what is trained, and what reads at inference.
+        teacher: the same at full resolution, frozen; None where nothing is distilled (inference, export).
+        selector: image -> logits over the scales; None with a single scale, or with a random choice among several.
+        scales: candidate factors on height and width of the teacher's resolution.
+        costs: of each candidate relative to the teacher (T_i of the paper).
+        weights: of the losses.
+        accuracy_target: "kl" (the teacher's distribution) or "ce" (the true characters), for L_acc.
+        num_sequences: teacher sequences a word in L_seq.
+        beam_width: width of the beam search that finds them.
+        fixed_scale: read at this scale at inference, whatever the selector says; 0 lets it decide.
+        temperature: of the Gumbel-softmax, until a hook sets another.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        student: Spotter,
+        teacher: Spotter | None,
+        selector: nn.Module | None,
+        scales: Sequence[float],
+        costs: Sequence[float],
+        weights: DistillationWeights,
+        accuracy_target: str = "kl",
+        num_sequences: int = 1,
+        beam_width: int = 5,
+        fixed_scale: float = 0.0,
+        temperature: float = 5.0,
+    ):
+        super().__init__()
+        self.student = student
+        self.teacher = teacher
+        self.selector = selector
+        self.scales = tuple(scales)
+        self.weights = weights
+        self.accuracy_target = accuracy_target
+        self.num_sequences = num_sequences
+        self.beam_width = max(beam_width, num_sequences)
+        self.fixed_scale = fixed_scale
+        self.register_buffer("costs", torch.tensor(costs, dtype=torch.float32), persistent=False)
+        # In the checkpoint, so that a resumed run goes on at the same temperature.
+        self.register_buffer("temperature", torch.tensor(float(temperature)))
+        if teacher is not None:
+            teacher.requires_grad_(False).eval()
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict:
+        dld = cfg.MODEL.DLD
+        build = META_ARCH_REGISTRY.get(dld.SPOTTER)
+        choosing = len(dld.SCALES) > 1 and dld.SELECTION == "selector"
+        return {
+            "student": build(student_cfg(cfg)),
+            "teacher": build(cfg) if dld.TEACHER else None,
+            "selector": build_resolution_selector(cfg) if choosing else None,
+            "scales": dld.SCALES,
+            "costs": dld.COSTS or [scale**2 for scale in dld.SCALES],
+            "weights": DistillationWeights(
+                gamma=dld.GAMMA,
+                eta_roi=dld.ETA_ROI,
+                eta_context=dld.ETA_CONTEXT,
+                eta_sequence=dld.ETA_SEQUENCE,
+                lambda_selector=dld.LAMBDA_DRS,
+                lambda_skd=dld.LAMBDA_SKD,
+            ),
+            "accuracy_target": dld.ACCURACY_TARGET,
+            "num_sequences": dld.NUM_SEQUENCES,
+            "beam_width": dld.BEAM_WIDTH,
+            "fixed_scale": dld.FIXED_SCALE,
+            "temperature": dld.TEMPERATURE,
+        }
+
+    @property
+    def device(self) -> torch.device:
+        return self.costs.device
+
+    def train(self, mode: bool = True) -> "DLDSpotter":
+        """As usual, but the teacher stays in evaluation mode: without gradients alone, its BatchNorms would drift."""
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()
+        return self
+
+    def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
+        """Detectron2's contract. Predictions hold the chosen "scale" beside "instances"."""
+        if not self.training:
+            return self.inference(batched_inputs)
+        # What is read is known on the CPU: nothing has to be asked of the device for it.
+        targets = [record["instances"] for record in batched_inputs]
+        words = [w.to(self.device) for w in readable_words(targets)]
+        batch = _Batch(
+            self.student.preprocess_image(batched_inputs),
+            [target.to(self.device) for target in targets],
+            words,
+            target_tokens(words),
+        )
+        with torch.no_grad():
+            taught = self.teacher.read(batch.images, batch.words) if self.teacher is not None else None
+        choice, losses = self._choose(batch, taught)
+        reading, order, student_losses = self._train_student(batch, choice)
+        losses |= student_losses
+        if taught is not None and self.weights.lambda_skd > 0:
+            losses |= self._distill(reading, Reading(*(part[order] for part in vars(taught).values())))
+        return losses
+
+    def _choose(self, batch: _Batch, taught: Reading | None) -> tuple[list[int], dict[str, Tensor]]:
+        """Index of the scale of each image, and the selector's losses."""
+        if self.selector is None:
+            return torch.randint(len(self.scales), (len(batch.words),)).tolist(), {}
+        logits = self.selector(batch.images)
+        choice = sample_choice(logits, self.temperature)  # (B, k)
+        candidates = self._read_at_all_scales(batch)  # (k, R, T, V)
+        counts = torch.tensor([len(w) for w in batch.words])
+        image_of_word = torch.repeat_interleave(torch.arange(len(counts)), counts).to(self.device, non_blocking=True)
+        valid = batch.tokens != PAD
+        if self.accuracy_target == "kl":
+            accuracy = accuracy_loss(choice, candidates, taught.logits, valid, image_of_word)
+        else:
+            accuracy = text_accuracy_loss(choice, candidates, batch.tokens, valid, image_of_word)
+        losses = {
+            "loss_selector_accuracy": self.weights.lambda_selector * accuracy,
+            "loss_selector_cost": self.weights.lambda_selector * self.weights.gamma * cost_loss(choice, self.costs),
+        }
+        return self._log_choice(choice.detach(), logits.detach(), candidates, taught, valid, image_of_word), losses
+
+    @torch.no_grad()
+    def _read_at_all_scales(self, batch: _Batch) -> Tensor:
+        """(k, R, T, V) logits of the student at each scale, normalised as at inference; the recogniser runs once."""
+        with evaluating(self.student):
+            features = []
+            for scale in self.scales:
+                images = rescale_images(batch.images, scale)
+                features.append(self.student.pool(images, rescale_words(batch.words, batch.images, images, scale)))
+            k = len(self.scales)
+            logits = self.student.recognize(torch.cat(features), batch.tokens.repeat(k, 1)).logits
+        return logits.unflatten(0, (k, len(batch.tokens)))
+
+    def _train_student(self, batch: _Batch, choice: list[int]) -> tuple[Reading, Tensor, dict[str, Tensor]]:
+        """Each image at its own scale, images of one scale together.
+
+        Returns:
+            the reading of all words, group after group; the index of each of them in the batch; the losses.
+        """
+        first_word = torch.tensor([0, *(len(w) for w in batch.words)]).cumsum(0).tolist()
+        losses, features, order = {}, [], []
+        for index, group in group_by(choice):
+            images, scale = select_images(batch.images, group), self.scales[index]
+            rescaled = rescale_images(images, scale)
+            targets = rescale_words([batch.targets[i] for i in group], images, rescaled, scale)
+            group_losses, roi = self.student.detection_losses(rescaled, targets)
+            for name, loss in group_losses.items():
+                losses[name] = losses.get(name, 0.0) + loss * (len(group) / len(choice))
+            features.append(roi)
+            order += [word for i in group for word in range(first_word[i], first_word[i + 1])]
+        order = torch.tensor(order, dtype=torch.long).to(self.device, non_blocking=True)
+        reading = self.student.recognize(torch.cat(features), batch.tokens[order])
+        return reading, order, losses | self.student.reading_losses(reading)
+
+    def _distill(self, student: Reading, teacher: Reading) -> dict[str, Tensor]:
+        weights, losses = self.weights, {}
+        if weights.eta_roi > 0:
+            losses["loss_skd_roi"] = weights.eta_roi * feature_loss(student.roi, teacher.roi)
+        if weights.eta_context > 0:
+            losses["loss_skd_context"] = weights.eta_context * feature_loss(student.context, teacher.context)
+        if weights.eta_sequence > 0:
+            sequences, scores = self.teacher.beam_search(teacher, self.beam_width)
+            sequences, scores = sequences[:, : self.num_sequences], scores[:, : self.num_sequences]
+            loss = sequence_loss(self.student.decode, student.context, sequences, scores)
+            losses["loss_skd_sequence"] = weights.eta_sequence * loss
+        return {name: weights.lambda_skd * loss for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def _log_choice(
+        self,
+        choice: Tensor,
+        logits: Tensor,
+        candidates: Tensor,
+        taught: Reading | None,
+        valid: Tensor,
+        image_of_word: Tensor,
+    ) -> list[int]:
+        """The chosen scales as numbers; what is logged of them comes from the device in the same transfer."""
+        probabilities = logits.float().softmax(dim=1)
+        entropy = -(probabilities * probabilities.clamp(min=1e-8).log()).sum(dim=1).mean()
+        figures = [entropy, (choice * self.costs).sum(dim=1).mean(), self.temperature]
+        if taught is not None:
+            cheapest = cheapest_equal_scale(candidates, taught.logits, valid, image_of_word, len(choice), self.costs)
+            figures.append((cheapest == choice.argmax(dim=1)).float().mean())
+        values = torch.cat([torch.stack([f.float() for f in figures]), choice.argmax(dim=1).float()]).tolist()
+        chosen = [int(index) for index in values[len(figures) :]]
+        names = ("selector/entropy", "selector/mean_cost", "selector/temperature", "selector/agreement")
+        storage = get_event_storage()
+        storage.put_scalars(smoothing_hint=False, **dict(zip(names, values[: len(figures)], strict=False)))
+        for index, scale in enumerate(self.scales):
+            storage.put_scalar(f"selector/share_{scale:g}", chosen.count(index) / len(chosen))
+        return chosen
+
+    @torch.no_grad()
+    def inference(self, batched_inputs: list[dict]) -> list[dict]:
+        """Each image at its chosen scale, images of one scale together; predictions in the original images' pixels."""
+        images = self.student.preprocess_image(batched_inputs)
+        results: list[dict] = [{}] * len(batched_inputs)
+        for scale, group in group_by(self.choose_scales(images)):
+            found = self.student.spot(rescale_images(select_images(images, group), scale))
+            for index, instances in zip(group, found, strict=True):
+                size = images.image_sizes[index]
+                height = batched_inputs[index].get("height", size[0])
+                width = batched_inputs[index].get("width", size[1])
+                results[index] = {"instances": detector_postprocess(instances, height, width), "scale": scale}
+        return results
+
+    def choose_scales(self, images: ImageList) -> list[float]:
+        """The scale that each image is read at: the fixed one, the only one, or the selector's most likely one."""
+        if self.fixed_scale > 0:
+            return [self.fixed_scale] * len(images.image_sizes)
+        if self.selector is None:
+            return [self.scales[0]] * len(images.image_sizes)
+        return [self.scales[i] for i in self.selector(images).argmax(dim=1).tolist()]
+
+
+def student_cfg(cfg: CfgNode) -> CfgNode:
+    """The student's config: the teacher's, with ``MODEL.DLD.STUDENT_OPTS`` on top."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.merge_from_list(list(cfg.MODEL.DLD.STUDENT_OPTS))
+    return cfg
+
+
+def group_by(keys: Sequence) -> Iterator[tuple[object, list[int]]]:
+    """Each distinct key, ascending, with the indices that have it."""
+    for key in sorted(set(keys)):
+        yield key, [index for index, other in enumerate(keys) if other == key]
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """A module in evaluation mode for a while: running statistics are used and stay as they are."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
+
+
+def cheapest_equal_scale(
+    candidates: Tensor, teacher: Tensor, valid: Tensor, image_of_word: Tensor, num_images: int, costs: Tensor
+) -> Tensor:
+    """The cheapest scale at which the student reads every word of an image as the teacher does.
+
+    Args:
+        candidates: (k, R, T, V) logits of the student.
+        teacher: (R, T, V) logits.
+        valid: (R, T) bool, the steps that count.
+        image_of_word: (R,) image of each word.
+        costs: (k,).
+
+    Returns:
+        (num_images,) indices of scales; the dearest one where no scale does.
+    """
+    wrong = ((candidates.argmax(-1) != teacher.argmax(-1)) & valid).any(dim=2)  # (k, R)
+    wrong_words = wrong.new_zeros(len(costs), num_images, dtype=torch.float32)
+    wrong_words.index_add_(1, image_of_word, wrong.float())
+    cost = torch.where(wrong_words == 0, costs[:, None], torch.inf)
+    return torch.where(cost.isinf().all(dim=0), costs.argmax(), cost.argmin(dim=0))
