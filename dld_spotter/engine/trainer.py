@@ -35,7 +35,7 @@ class Trainer(DefaultTrainer):
     A run that was killed and is resumed has the losses of one that was not: model, optimiser, schedule, loss scale and
     seed come from the checkpoint; the samples of a step depend on the seed and the iteration alone (see
     ``data.loader``), and so do the random numbers of its forward pass (see ``SeedEachStep``). A negative SEED is drawn
-    once and kept in the checkpoints.
+    once and kept in the checkpoints. (On a GPU the losses are equal as far as its kernels always add up in one order.)
 
     Several processes on the CPU work like several on GPUs, with gloo in place of NCCL. Mixed precision
     (``SOLVER.AMP.ENABLED``, float16) needs a GPU; the CPU trains in float32 instead and says so.

@@ -139,6 +139,7 @@ class DLDSpotter(nn.Module):
         """Detectron2's contract. Predictions hold the chosen "scale" beside "instances"."""
         if not self.training:
             return self.inference(batched_inputs)
+        self._check_teacher()
         # What is read is known on the CPU: nothing has to be asked of the device for it.
         targets = [record["instances"] for record in batched_inputs]
         words = [w.to(self.device) for w in readable_words(targets)]
@@ -153,9 +154,17 @@ class DLDSpotter(nn.Module):
         choice, losses = self._choose(batch, taught)
         reading, order, student_losses = self._train_student(batch, choice)
         losses |= student_losses
-        if taught is not None and self.weights.lambda_skd > 0:
+        if self.weights.lambda_skd > 0:
             losses |= self._distill(reading, Reading(*(part[order] for part in vars(taught).values())))
         return losses
+
+    def _check_teacher(self) -> None:
+        compared = self.selector is not None and self.accuracy_target == "kl"
+        if self.teacher is None and (compared or self.weights.lambda_skd > 0):
+            raise ValueError(
+                "MODEL.DLD.TEACHER is False, but the losses compare the student with a teacher: set it to True, or "
+                "MODEL.DLD.LAMBDA_SKD to 0 and MODEL.DLD.ACCURACY_TARGET to 'ce'."
+            )
 
     def _choose(self, batch: _Batch, taught: Reading | None) -> tuple[list[int], dict[str, Tensor]]:
         """Index of the scale of each image, and the selector's losses."""
