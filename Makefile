@@ -16,7 +16,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: setup
-	@$(VENV)/bin/python tools/make_demo.py
+	@$(VENV)/bin/python -W ignore tools/make_demo.py
 
 test: setup
 	@$(VENV)/bin/python -m ruff check .
