@@ -40,6 +40,8 @@ def _add_model_config(cfg: CN) -> None:
     head.IN_FEATURE = "p2"
     # Rows and columns of a word's features; (16, 64) is the paper's larger variant.
     head.POOLER_RESOLUTION = (8, 32)
+    # Double them with a deconvolution after pooling: a student at (8, 32) then has the size of a teacher at (16, 64).
+    head.UPSAMPLE = False
     # Samples a bin and axis; 0 lets RoIAlign adapt them to the word's size.
     head.POOLER_SAMPLING_RATIO = 0
     # Cells of the feature map added around the box on each side.
@@ -146,6 +148,8 @@ def _add_run_config(cfg: CN) -> None:
     # Your own files, registered before training: a list of (name, image folder, json file).
     cfg.DATASETS.CUSTOM = []
 
+    # The batch passes through the model in this many parts whose gradients add up, to save memory.
+    cfg.SOLVER.ACCUMULATION = 1
     cfg.SOLVER.OPTIMIZER = "AdamW"  # "AdamW" or "SGD"
     # Detectron2 has "norm" and "value", which clip each parameter by itself; "full_model" clips the joint norm of all.
     cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE = "full_model"

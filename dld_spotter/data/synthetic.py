@@ -30,7 +30,11 @@ class Scene:
 
 
 def draw_scene(
-    rng: np.random.Generator, words: Sequence[str], size: tuple[int, int] = (192, 256), max_angle: float = 8.0
+    rng: np.random.Generator,
+    words: Sequence[str],
+    size: tuple[int, int] = (192, 256),
+    max_angle: float = 8.0,
+    font_share: tuple[float, float] = (0.14, 0.26),
 ) -> Scene:
     """Draw words that do not overlap on a plain or shaded ground, in Pillow's built-in font.
 
@@ -40,6 +44,7 @@ def draw_scene(
         words: each with at least one visible character of the built-in font (Latin letters, digits, punctuation).
         size: height and width in pixels.
         max_angle: words are turned by up to this many degrees, half of them not at all.
+        font_share: smallest and largest font size as a share of the image's height; words that find no room shrink.
 
     Raises:
         ValueError: a word has nothing to draw, or there is no room left for it.
@@ -48,7 +53,7 @@ def draw_scene(
     scene = Scene(image)
     taken: list[np.ndarray] = []  # boxes x1, y1, x2, y2
     for word in words:
-        ink, to_scene, polygon = _place_word(rng, word, size, max_angle, taken)
+        ink, to_scene, polygon = _place_word(rng, word, size, max_angle, font_share, taken)
         taken.append(np.concatenate([polygon.min(axis=0), polygon.max(axis=0)]))
         colour = rng.uniform(0, 50, 3) if not dark_ground else rng.uniform(205, 255, 3)
         _blend(image, ink, to_scene, colour)
@@ -73,11 +78,16 @@ def _draw_ground(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.nd
 
 
 def _place_word(
-    rng: np.random.Generator, word: str, size: tuple[int, int], max_angle: float, taken: Sequence[np.ndarray]
+    rng: np.random.Generator,
+    word: str,
+    size: tuple[int, int],
+    max_angle: float,
+    font_share: tuple[float, float],
+    taken: Sequence[np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ink (h, w) in [0, 1], its (2, 3) map into the scene (continuous coordinates) and its outline (4, 2)."""
     height, width = size
-    font_size = int(rng.uniform(0.14, 0.26) * height)
+    font_size = int(rng.uniform(*font_share) * height)
     while font_size >= SMALLEST_FONT:
         ink = draw_word(word, font_size)
         for _ in range(TRIES):

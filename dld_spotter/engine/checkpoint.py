@@ -24,6 +24,7 @@ class TextCheckpointer(DetectionCheckpointer):
     * A file is written under another name and then renamed, so that a kill never leaves half a checkpoint behind.
     * The charset in a checkpoint is compared with the model's.
     * torchvision's ImageNet ResNets load into Detectron2's.
+    * A model with a method ``adapt_weights`` may rename what a file holds, as DLDSpotter does with a plain spotter's.
     * A file that is missing, damaged or fits nowhere is an error that names it.
 
     Args:
@@ -117,6 +118,8 @@ class TextCheckpointer(DetectionCheckpointer):
                 "matching_heuristics": True,
             }
             _remind_of_torchvision_input(self.model)
+        if hasattr(self.model, "adapt_weights"):
+            checkpoint["model"] = self.model.adapt_weights(checkpoint["model"])
         return checkpoint
 
     def _load_model(self, checkpoint: dict[str, Any]):

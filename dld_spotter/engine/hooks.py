@@ -15,6 +15,7 @@ from detectron2.evaluation import inference_context
 from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.utils import comm
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
@@ -42,6 +43,30 @@ class SeedEachStep(HookBase):
         random.seed(int(seeds[0]))
         np.random.seed(seeds[1])  # noqa: NPY002 (Detectron2 draws from NumPy's global generator)
         torch.manual_seed(int(seeds[2]))  # of every GPU, too
+
+
+class TemperatureSchedule(HookBase):
+    """tau = initial * decay ** epoch for the Gumbel-softmax of a model's resolution selector; logged by the model.
+
+    Args:
+        initial: tau in epoch 0.
+        decay: factor an epoch.
+        iterations_per_epoch: from the size of the training sets; a fraction is allowed.
+    """
+
+    def __init__(self, initial: float, decay: float, iterations_per_epoch: float):
+        self.initial = initial
+        self.decay = decay
+        self.iterations_per_epoch = iterations_per_epoch
+
+    def before_step(self) -> None:
+        epoch = int(self.trainer.iter / self.iterations_per_epoch)
+        unwrapped(self.trainer.model).temperature.fill_(self.initial * self.decay**epoch)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside its DistributedDataParallel wrapper, or the model itself."""
+    return model.module if isinstance(model, DistributedDataParallel) else model
 
 
 class BestCheckpoint(HookBase):

@@ -8,20 +8,21 @@ from collections import OrderedDict
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, create_ddp_model
+from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, create_ddp_model
 from detectron2.engine.hooks import PeriodicCheckpointer, PeriodicWriter
 from detectron2.engine.train_loop import TrainerBase
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.loader import build_text_test_loader, build_text_train_loader
 from dld_spotter.engine.checkpoint import TextCheckpointer
-from dld_spotter.engine.hooks import BestCheckpoint, DrawSamples, SeedEachStep
+from dld_spotter.engine.hooks import BestCheckpoint, DrawSamples, SeedEachStep, TemperatureSchedule, unwrapped
 from dld_spotter.engine.optimizer import build_optimizer
+from dld_spotter.engine.steps import MixedPrecisionStep, TextStep
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.recognition import evaluate_recognition
 from dld_spotter.evaluation.text_evaluator import TextEvaluator
@@ -53,7 +54,8 @@ class Trainer(DefaultTrainer):
         self.scheduler = self.build_lr_scheduler(cfg, optimizer)
         model = distribute(model)
         # The loader is built when training starts, since only then the first iteration is known.
-        self._trainer = step_class(cfg)(model, data_loader=None, optimizer=optimizer)
+        accumulation = cfg.SOLVER.ACCUMULATION
+        self._trainer = step_class(cfg)(model, data_loader=None, optimizer=optimizer, accumulation=accumulation)
         self.checkpointer = TextCheckpointer(
             model,
             cfg.OUTPUT_DIR,
@@ -80,10 +82,23 @@ class Trainer(DefaultTrainer):
         """As the parent: go on from OUTPUT_DIR's latest checkpoint, or start from MODEL.WEIGHTS."""
         if resume and not self.checkpointer.has_checkpoint():
             logger.warning("Nothing to resume in %s: starting from MODEL.WEIGHTS.", self.cfg.OUTPUT_DIR)
+        continues = resume and self.checkpointer.has_checkpoint()
         super().resume_or_load(resume)
+        if not continues:
+            self._load_teacher()
         for hook in self._hooks:
             if isinstance(hook, PeriodicCheckpointer) and self.start_iter > 0:
                 hook.recent_checkpoints = periodic_checkpoints(self.cfg.OUTPUT_DIR)
+
+    def _load_teacher(self) -> None:
+        """Give a frozen teacher its own checkpoint, MODEL.DLD.TEACHER_WEIGHTS, where there is one."""
+        teacher, path = getattr(unwrapped(self.model), "teacher", None), self.cfg.MODEL.DLD.TEACHER_WEIGHTS
+        if teacher is None:
+            return
+        if path:
+            TextCheckpointer(teacher).load(path)
+        elif not self.cfg.MODEL.WEIGHTS:
+            logger.warning("The teacher keeps its initial values: set MODEL.WEIGHTS or MODEL.DLD.TEACHER_WEIGHTS.")
 
     def train(self) -> OrderedDict | None:
         """Train from the start iteration to SOLVER.MAX_ITER.
@@ -91,7 +106,11 @@ class Trainer(DefaultTrainer):
         Returns:
             the results of the last evaluation; None in all processes but the first, or if there was none.
         """
-        self._trainer.reset_data_loader(lambda: self.build_train_loader(self.cfg, self.start_iter))
+        loader = self.build_train_loader(self.cfg, self.start_iter)
+        self._trainer.reset_data_loader(lambda: loader)
+        if getattr(unwrapped(self.model), "selector", None) is not None:
+            dld, epoch = self.cfg.MODEL.DLD, len(loader.dataset) / self.cfg.SOLVER.IMS_PER_BATCH
+            self.register_hooks([TemperatureSchedule(dld.TEMPERATURE, dld.TEMPERATURE_DECAY, epoch)])
         super().train()
         return getattr(self, "_last_eval_results", None) or None
 
@@ -174,40 +193,17 @@ def distribute(model: nn.Module) -> nn.Module:
     return create_ddp_model(model, broadcast_buffers=False, device_ids=None if on_cpu else [comm.get_local_rank()])
 
 
-def step_class(cfg: CfgNode) -> type[SimpleTrainer]:
+def step_class(cfg: CfgNode) -> type[TextStep]:
     """What makes one step: in mixed precision if the config asks for it and the device can."""
     if not cfg.SOLVER.AMP.ENABLED:
-        return _Step
+        return TextStep
     if torch.device(cfg.MODEL.DEVICE).type != "cuda":
         logger.warning("SOLVER.AMP.ENABLED needs a GPU; on '%s' training goes on in float32.", cfg.MODEL.DEVICE)
-        return _Step
-    return _MixedPrecisionStep
+        return TextStep
+    return MixedPrecisionStep
 
 
 def periodic_checkpoints(folder: str) -> list[str]:
     """The checkpoints that were saved every CHECKPOINT_PERIOD iterations, the oldest first."""
     names = sorted(name for name in os.listdir(folder) if re.fullmatch(r"model_\d{7,}\.pth", name))
     return [os.path.join(folder, name) for name in names]
-
-
-class _FiniteLosses:
-    """Part of a step: stops the process that meets a loss that is not finite, before the weights are changed."""
-
-    def _write_metrics(self, loss_dict: dict[str, Tensor], *args, **kwargs) -> None:
-        finite = torch.stack([loss.detach().float().sum() for loss in loss_dict.values()]).isfinite()
-        if not finite.all():
-            values = {name: loss.detach().tolist() for name, loss in loss_dict.items()}
-            bad = [name for name, good in zip(values, finite.tolist(), strict=True) if not good]
-            raise FloatingPointError(
-                f"iteration {self.iter}: {', '.join(bad)} not finite; all losses: {values}. Go on from the last "
-                "checkpoint (--resume) with a lower SOLVER.BASE_LR or SOLVER.CLIP_GRADIENTS.CLIP_VALUE."
-            )
-        super()._write_metrics(loss_dict, *args, **kwargs)
-
-
-class _Step(_FiniteLosses, SimpleTrainer):
-    """One step in float32."""
-
-
-class _MixedPrecisionStep(_FiniteLosses, AMPTrainer):
-    """One step in float16 where that is safe, with a loss scale."""

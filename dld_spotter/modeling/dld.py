@@ -12,6 +12,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import ImageList, Instances
+from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
 
@@ -46,6 +47,9 @@ class _Batch(NamedTuple):
     targets: list[Instances]
     words: list[Instances]  # the readable ones of each image
     tokens: Tensor  # (R, T)
+    valid: Tensor  # (R, T) bool, the steps that count
+    num_steps: Tensor  # what sums over the valid steps, and
+    num_words: Tensor  # sums over the words, are divided by
 
 
 @META_ARCH_REGISTRY.register()
@@ -143,11 +147,15 @@ class DLDSpotter(nn.Module):
         # What is read is known on the CPU: nothing has to be asked of the device for it.
         targets = [record["instances"] for record in batched_inputs]
         words = [w.to(self.device) for w in readable_words(targets)]
+        tokens = target_tokens(words)
+        valid = tokens != PAD
         batch = _Batch(
             self.student.preprocess_image(batched_inputs),
             [target.to(self.device) for target in targets],
             words,
-            target_tokens(words),
+            tokens,
+            valid,
+            *global_counts(valid),
         )
         with torch.no_grad():
             taught = self.teacher.read(batch.images, batch.words) if self.teacher is not None else None
@@ -155,8 +163,15 @@ class DLDSpotter(nn.Module):
         reading, order, student_losses = self._train_student(batch, choice)
         losses |= student_losses
         if self.weights.lambda_skd > 0:
-            losses |= self._distill(reading, Reading(*(part[order] for part in vars(taught).values())))
+            losses |= self._distill(reading, Reading(*(part[order] for part in vars(taught).values())), batch.num_words)
         return losses
+
+    def adapt_weights(self, weights: dict) -> dict:
+        """Weights of a checkpoint as this model takes them: those of a plain spotter serve student and teacher."""
+        if any(name.startswith("student.") for name in weights):
+            return weights
+        parts = ("student",) if self.teacher is None else ("student", "teacher")
+        return {f"{part}.{name}": value for part in parts for name, value in weights.items()}
 
     def _check_teacher(self) -> None:
         compared = self.selector is not None and self.accuracy_target == "kl"
@@ -175,16 +190,18 @@ class DLDSpotter(nn.Module):
         candidates = self._read_at_all_scales(batch)  # (k, R, T, V)
         counts = torch.tensor([len(w) for w in batch.words])
         image_of_word = torch.repeat_interleave(torch.arange(len(counts)), counts).to(self.device, non_blocking=True)
-        valid = batch.tokens != PAD
+        words = batch.valid, image_of_word, batch.num_steps
         if self.accuracy_target == "kl":
-            accuracy = accuracy_loss(choice, candidates, taught.logits, valid, image_of_word)
+            accuracy = accuracy_loss(choice, candidates, taught.logits, *words)
         else:
-            accuracy = text_accuracy_loss(choice, candidates, batch.tokens, valid, image_of_word)
+            accuracy = text_accuracy_loss(choice, candidates, batch.tokens, *words)
         losses = {
             "loss_selector_accuracy": self.weights.lambda_selector * accuracy,
             "loss_selector_cost": self.weights.lambda_selector * self.weights.gamma * cost_loss(choice, self.costs),
         }
-        return self._log_choice(choice.detach(), logits.detach(), candidates, taught, valid, image_of_word), losses
+        return self._log_choice(
+            choice.detach(), logits.detach(), candidates, taught, batch.valid, image_of_word
+        ), losses
 
     @torch.no_grad()
     def _read_at_all_scales(self, batch: _Batch) -> Tensor:
@@ -219,16 +236,16 @@ class DLDSpotter(nn.Module):
         reading = self.student.recognize(torch.cat(features), batch.tokens[order])
         return reading, order, losses | self.student.reading_losses(reading)
 
-    def _distill(self, student: Reading, teacher: Reading) -> dict[str, Tensor]:
+    def _distill(self, student: Reading, teacher: Reading, num_words: Tensor) -> dict[str, Tensor]:
         weights, losses = self.weights, {}
         if weights.eta_roi > 0:
-            losses["loss_skd_roi"] = weights.eta_roi * feature_loss(student.roi, teacher.roi)
+            losses["loss_skd_roi"] = weights.eta_roi * feature_loss(student.roi, teacher.roi, num_words)
         if weights.eta_context > 0:
-            losses["loss_skd_context"] = weights.eta_context * feature_loss(student.context, teacher.context)
+            losses["loss_skd_context"] = weights.eta_context * feature_loss(student.context, teacher.context, num_words)
         if weights.eta_sequence > 0:
             sequences, scores = self.teacher.beam_search(teacher, self.beam_width)
             sequences, scores = sequences[:, : self.num_sequences], scores[:, : self.num_sequences]
-            loss = sequence_loss(self.student.decode, student.context, sequences, scores)
+            loss = sequence_loss(self.student.decode, student.context, sequences, scores, num_words)
             losses["loss_skd_sequence"] = weights.eta_sequence * loss
         return {name: weights.lambda_skd * loss for name, loss in losses.items()}
 
@@ -287,6 +304,23 @@ def student_cfg(cfg: CfgNode) -> CfgNode:
     cfg.defrost()
     cfg.merge_from_list(list(cfg.MODEL.DLD.STUDENT_OPTS))
     return cfg
+
+
+def global_counts(valid: Tensor) -> Tensor:
+    """The valid steps and the words of the batch, of all processes together, divided by the number of processes.
+
+    Losses that are divided by these have, averaged over processes, the gradient of one process with the whole batch.
+
+    Args:
+        valid: (R, T) bool.
+
+    Returns:
+        (2,) float32, at least 1 / number of processes.
+    """
+    counts = torch.stack([valid.sum(), valid.new_full((), len(valid), dtype=torch.long)]).float()
+    if comm.get_world_size() > 1:
+        torch.distributed.all_reduce(counts)
+    return counts.clamp(min=1) / comm.get_world_size()
 
 
 def group_by(keys: Sequence) -> Iterator[tuple[object, list[int]]]:

@@ -7,7 +7,7 @@ from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
 from dld_spotter.modeling.backbone import single_feature
-from dld_spotter.modeling.spotter import Reading, Spotter, readable_words, target_tokens
+from dld_spotter.modeling.spotter import Reading, Spotter, Workload, readable_words, target_tokens
 
 
 @META_ARCH_REGISTRY.register()
@@ -20,6 +20,15 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         channels_last: keep convolution weights and images with the channels last in memory, which is faster on CPUs and
             on GPUs with mixed precision; the results are the same.
     """
+
+    cost_parts = {
+        "backbone": ("backbone",),
+        "FPN": ("backbone.fpn_", "backbone.top_block"),
+        "RPN": ("proposal_generator",),
+        "box": ("roi_heads.box_",),
+        "mask": ("roi_heads.mask_",),
+        "recognition": ("roi_heads.text_head",),
+    }
 
     @configurable
     def __init__(self, *, channels_last: bool = True, **kwargs):
@@ -79,6 +88,23 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
     def beam_search(self, reading: Reading, width: int) -> tuple[Tensor, Tensor]:
         """See ``Spotter.beam_search``."""
         return self.roi_heads.text_head.beam_search(reading, width)
+
+    def rehearse(self, images: ImageList, work: Workload) -> None:
+        """See ``Spotter.rehearse``. RoI pooling has no weights: its output is made up."""
+        features = self.backbone(images.tensor)
+        self.proposal_generator.rpn_head([features[name] for name in self.proposal_generator.in_features])
+        heads, batch_size = self.roi_heads, len(images.image_sizes)
+        channels = features[heads.box_in_features[0]].shape[1]
+        boxes = images.tensor.new_zeros(batch_size * work.proposals, channels, *heads.box_pooler.output_size)
+        heads.box_predictor(heads.box_head(boxes))
+        words = batch_size * work.words
+        if words == 0:
+            return
+        heads.mask_head.layers(images.tensor.new_zeros(words, channels, *heads.mask_pooler.output_size))
+        pooler = heads.text_head.pooler
+        pooler.conv(features[heads.text_in_feature])
+        roi = images.tensor.new_zeros(words, pooler.out_channels, *pooler.output_size)
+        heads.text_head.recognize(roi, roi.new_zeros(words, work.steps, dtype=torch.long))
 
     @torch.no_grad()
     def read_words(self, batched_inputs: list[dict]) -> list[Tensor]:

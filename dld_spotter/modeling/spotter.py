@@ -4,8 +4,9 @@ Shapes: R words over the whole batch, N positions of the context, T decoding ste
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from detectron2.structures import ImageList, Instances
@@ -31,12 +32,32 @@ class Reading:
     target: Tensor
 
 
+@dataclass(frozen=True)
+class Workload:
+    """What an image is taken to hold when costs are counted, so that they do not depend on what a network finds.
+
+    Attributes:
+        proposals: regions that the detector looks into; of no meaning to a spotter without proposals.
+        words: that are found and read.
+        steps: of decoding: the characters of the longest word, and its end.
+    """
+
+    proposals: int = 1000
+    words: int = 10
+    steps: int = 11
+
+
 class Spotter(ABC):
     """A text spotter that can be a teacher or a student.
 
     ``images`` are normalised and padded; ``targets`` hold ``gt_boxes``, ``gt_masks`` (WordPolygons), ``gt_classes``,
     ``gt_text`` and ``gt_ignore`` in the pixels of these images, on the spotter's device.
+
+    Attributes:
+        cost_parts: what costs are listed by: part -> how the names of its modules begin; the longest match decides.
     """
+
+    cost_parts: ClassVar[Mapping[str, Sequence[str]]] = {}
 
     @abstractmethod
     def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
@@ -86,6 +107,14 @@ class Spotter(ABC):
         Returns:
             (R, width, T) token ids and (R, width) log-probabilities, best first.
         """
+
+    def rehearse(self, images: ImageList, work: Workload) -> None:
+        """Run each module as ``spot`` would if every image held ``work``, whatever it shows; for counting.
+
+        Only sizes matter: nothing may depend on a value, so that it also runs on the "meta" device. Training and
+        inference do without it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be counted: it has no rehearse().")
 
 
 def readable_words(targets: Sequence[Instances]) -> list[Instances]:

@@ -3,7 +3,9 @@ import pytest
 import torch
 
 
-@pytest.mark.parametrize("model, workers", [("ToySpotter", 0), ("ToySpotter", 2), ("MaskRCNNSpotter", 0)])
+@pytest.mark.parametrize(
+    "model, workers", [("ToySpotter", 0), ("ToySpotter", 2), ("MaskRCNNSpotter", 0), ("DLDSpotter", 0)]
+)
 def test_a_resumed_run_equals_one_that_was_not_interrupted(tmp_path, model, workers):
     cfg = engine_toy.toy_cfg(tmp_path, "DATALOADER.NUM_WORKERS", workers, model=model)
     whole, expected = engine_toy.train(cfg)

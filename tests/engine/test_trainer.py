@@ -11,7 +11,8 @@ from detectron2.engine.train_loop import AMPTrainer
 from detectron2.structures import Boxes, Instances
 
 from dld_spotter.engine.hooks import BestCheckpoint, DrawSamples
-from dld_spotter.engine.trainer import _MixedPrecisionStep, distribute
+from dld_spotter.engine.steps import MixedPrecisionStep
+from dld_spotter.engine.trainer import distribute
 
 
 def evaluating(figures, **other):
@@ -107,7 +108,7 @@ def test_the_loss_scale_of_mixed_precision_survives_a_restart(tmp_path):
     for scale in (8.0, 4.0, 2.0):
         trainer = engine_toy.ToyTrainer(engine_toy.toy_cfg(tmp_path / str(scale)))
         scaler = torch.amp.GradScaler("cpu", init_scale=scale)
-        trainer._trainer = _MixedPrecisionStep(trainer.model, None, trainer.optimizer, grad_scaler=scaler)
+        trainer._trainer = MixedPrecisionStep(trainer.model, None, trainer.optimizer, grad_scaler=scaler)
         trainers.append(trainer)
     first, resumed, from_float32 = trainers
     state = first.state_dict()
@@ -214,3 +215,45 @@ def test_best_checkpoint_ignores_figures_of_another_metric(tmp_path, caplog):
     trainer, _ = engine_toy.train(cfg, resume=True, trainer_class=evaluating([0.1, 0.2]))
     assert best_state(tmp_path) == {"metric": "detection/hmean", "value": 0.5, "iteration": 3}
     assert any(isinstance(hook, BestCheckpoint) for hook in trainer._hooks)
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path, monkeypatch):
+    """The toy spotter's losses are means over the images, and dropout is switched off."""
+    monkeypatch.setattr(torch.nn.functional, "dropout", lambda x, *args, **kwargs: x)
+    options = ("SOLVER.IMS_PER_BATCH", 4, "SOLVER.MAX_ITER", 3, "TEST.EVAL_PERIOD", 0)
+    whole, expected = engine_toy.train(engine_toy.toy_cfg(tmp_path / "whole", *options))
+    parts, losses = engine_toy.train(engine_toy.toy_cfg(tmp_path / "parts", *options, "SOLVER.ACCUMULATION", 3))
+    for iteration, values in expected.items():
+        assert losses[iteration] == pytest.approx(values, rel=1e-5)
+    for name, value in whole.model.state_dict().items():
+        torch.testing.assert_close(parts.model.state_dict()[name], value, msg=name)
+
+
+def test_the_temperature_falls_by_epochs_and_survives_a_restart(tmp_path):
+    """Six iterations of two images over five images: epochs of 2.5 iterations."""
+    cfg = engine_toy.toy_cfg(tmp_path, "MODEL.DLD.SCALES", (0.5, 1.0), model="DLDSpotter")
+    trainer, _ = engine_toy.train(cfg)
+    assert trainer.storage.history("selector/temperature").latest() == pytest.approx(5 * 0.965**2)
+    logged = [value for value, _ in trainer.storage.history("selector/temperature").values()]
+    assert logged == pytest.approx([5 * 0.965 ** int(i / 2.5) for i in range(6)])
+    resumed, _ = engine_toy.train(cfg, stop=0, resume=True)
+    assert resumed.model.temperature.item() == pytest.approx(5 * 0.965**2)
+
+
+def test_student_and_teacher_start_from_a_spotter_or_from_one_each(tmp_path):
+    spotters = {}
+    for name in ("one", "other"):
+        cfg = engine_toy.toy_cfg(tmp_path / name, "SOLVER.MAX_ITER", 1, model="MaskRCNNSpotter")
+        cfg.SEED = len(spotters)
+        spotters[name], _ = engine_toy.train(cfg)
+    paths = {name: str(tmp_path / name / "output" / "model_final.pth") for name in spotters}
+    weights = {name: spotter.model.state_dict() for name, spotter in spotters.items()}
+    key = "roi_heads.text_head.decoder.classify.weight"
+    options = ("MODEL.DLD.SCALES", (0.5, 1.0), "MODEL.WEIGHTS", paths["one"])
+    both, _ = engine_toy.train(engine_toy.toy_cfg(tmp_path / "both", *options, model="DLDSpotter"), stop=0)
+    for part in (both.model.student, both.model.teacher):
+        assert torch.equal(part.state_dict()[key], weights["one"][key])
+    options = (*options, "MODEL.DLD.TEACHER_WEIGHTS", paths["other"])
+    each, _ = engine_toy.train(engine_toy.toy_cfg(tmp_path / "each", *options, model="DLDSpotter"), stop=0)
+    assert torch.equal(each.model.student.state_dict()[key], weights["one"][key])
+    assert torch.equal(each.model.teacher.state_dict()[key], weights["other"][key])

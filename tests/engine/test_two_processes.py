@@ -23,8 +23,10 @@ def histories(tmp_path_factory):
     """{run_processes: losses and results}; both runs in the same processes, since starting them takes long."""
     folder = tmp_path_factory.mktemp("runs")
     options = {"model": "MaskRCNNSpotter"}
+    distilled = ("MODEL.DLD.SCALES", (0.5, 1.0), "MODEL.RESOLUTION_SELECTOR.NORM", "FrozenBN")
     configs = {
         "words": engine_toy.toy_cfg(folder / "words", *OPTIONS, **options),
+        "distilled": engine_toy.toy_cfg(folder / "distilled", *OPTIONS, *distilled, model="DLDSpotter"),
         "wordless": engine_toy.toy_cfg(
             folder / "wordless", *OPTIONS, *WORDLESS, num_images=2, wordless=True, **options
         ),
@@ -43,8 +45,9 @@ def histories(tmp_path_factory):
     return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
 
 
-def test_two_processes_have_the_losses_of_one(histories):
-    one, two = histories["words_1"], histories["words_2"]
+@pytest.mark.parametrize("run", ["words", "distilled"])
+def test_two_processes_have_the_losses_of_one(histories, run):
+    one, two = histories[f"{run}_1"], histories[f"{run}_2"]
     assert list(one["losses"]) == list(two["losses"]) == ["0", "1", "2"]
     for iteration, losses in one["losses"].items():
         assert {"loss_text", "loss_mask", "loss_cls", "loss_rpn_cls", "total_loss"} <= losses.keys()

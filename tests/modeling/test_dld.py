@@ -107,7 +107,7 @@ def test_candidate_passes_leave_the_student_as_it_is_and_recognise_once(monkeypa
     tokens = torch.full((3, 4), 2)
     from dld_spotter.modeling.dld import _Batch
 
-    logits = model._read_at_all_scales(_Batch(images, words, words, tokens))
+    logits = model._read_at_all_scales(_Batch(images, words, words, tokens, tokens > 0, *torch.ones(2)))
     assert calls == [3 * len(SCALES)] and logits.shape[:3] == (len(SCALES), 3, 4)
     assert all(torch.equal(value, before[name]) for name, value in model.student.state_dict().items())
     assert model.student.training and not logits.requires_grad

@@ -12,7 +12,12 @@ SMALLEST = 1e-8
 
 
 def accuracy_loss(
-    choice: Tensor, student_logits: Tensor, teacher_logits: Tensor, valid: Tensor, image_of_word: Tensor
+    choice: Tensor,
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    valid: Tensor,
+    image_of_word: Tensor,
+    count: Tensor | None = None,
 ) -> Tensor:
     """L_acc: how far the candidates' reading, mixed as the selector chose, is from the teacher's.
 
@@ -25,15 +30,21 @@ def accuracy_loss(
         teacher_logits: (R, T, V) at full resolution.
         valid: (R, T) bool, the steps that count.
         image_of_word: (R,) row of ``choice`` for each word.
+        count: divide by this instead of the number of valid steps (see ``dld.global_counts``).
     """
     mixture = _mix(choice, student_logits, image_of_word)
     teacher = teacher_logits.float().log_softmax(dim=-1)
     divergence = (teacher.exp() * (teacher - mixture.clamp(min=SMALLEST).log())).sum(dim=-1)  # (R, T)
-    return _mean_over(divergence, valid)
+    return _mean_over(divergence, valid, count)
 
 
 def text_accuracy_loss(
-    choice: Tensor, student_logits: Tensor, target: Tensor, valid: Tensor, image_of_word: Tensor
+    choice: Tensor,
+    student_logits: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    image_of_word: Tensor,
+    count: Tensor | None = None,
 ) -> Tensor:
     """The "ce" form of L_acc: cross-entropy of the mixed reading with the true characters.
 
@@ -42,7 +53,7 @@ def text_accuracy_loss(
     """
     mixture = _mix(choice, student_logits, image_of_word)
     picked = mixture.gather(2, target[..., None])[..., 0]  # (R, T)
-    return _mean_over(-picked.clamp(min=SMALLEST).log(), valid)
+    return _mean_over(-picked.clamp(min=SMALLEST).log(), valid, count)
 
 
 def cost_loss(choice: Tensor, costs: Tensor) -> Tensor:
@@ -65,6 +76,7 @@ def _mix(choice: Tensor, student_logits: Tensor, image_of_word: Tensor) -> Tenso
     return (weights * student_logits.float().softmax(dim=-1)).sum(dim=0)
 
 
-def _mean_over(values: Tensor, valid: Tensor) -> Tensor:
+def _mean_over(values: Tensor, valid: Tensor, count: Tensor | None) -> Tensor:
+    count = valid.sum().clamp(min=1) if count is None else count
     # torch.where rather than a product: a padded step may hold anything.
-    return torch.where(valid, values, 0.0).sum() / valid.sum().clamp(min=1)
+    return torch.where(valid, values, 0.0).sum() / count

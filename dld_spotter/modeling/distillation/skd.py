@@ -13,19 +13,25 @@ from torch.nn import functional as F
 from dld_spotter.data.charset import PAD
 
 
-def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
+def feature_loss(student: Tensor, teacher: Tensor, count: Tensor | None = None) -> Tensor:
     """L_roi and L_con: squared distance, averaged over channels, positions and words.
 
     Args:
         student, teacher: (R, C, rows, columns) or (R, N, D); the teacher's has no gradient.
+        count: divide by this instead of R (see ``dld.global_counts``).
     """
     if len(student) == 0:
         return student.sum() * 0.0
-    return F.mse_loss(student.float(), teacher.detach().float())
+    share = 1.0 if count is None else len(student) / count
+    return F.mse_loss(student.float(), teacher.detach().float()) * share
 
 
 def sequence_loss(
-    decode: Callable[[Tensor, Tensor], Tensor], context: Tensor, sequences: Tensor, scores: Tensor
+    decode: Callable[[Tensor, Tensor], Tensor],
+    context: Tensor,
+    sequences: Tensor,
+    scores: Tensor,
+    count: Tensor | None = None,
 ) -> Tensor:
     """L_seq: minus the log-probability that the student gives to the teacher's sequences.
 
@@ -36,6 +42,7 @@ def sequence_loss(
         context: (R, N, D) of the student.
         sequences: (R, K, T) token ids from the teacher's beam search.
         scores: (R, K) their log-probabilities; a sequence of minus infinity does not exist and does not count.
+        count: divide by this instead of R (see ``dld.global_counts``).
     """
     words, beams, _ = sequences.shape
     if words == 0:
@@ -43,4 +50,4 @@ def sequence_loss(
     logits = decode(context.repeat_interleave(beams, dim=0), sequences.flatten(0, 1))
     log_probs = logits.float().log_softmax(dim=-1).gather(2, sequences.flatten(0, 1)[..., None])[..., 0]
     counted = (sequences != PAD) & (scores > -torch.inf)[..., None]
-    return -torch.where(counted.flatten(0, 1), log_probs, 0.0).sum() / words
+    return -torch.where(counted.flatten(0, 1), log_probs, 0.0).sum() / (words if count is None else count)

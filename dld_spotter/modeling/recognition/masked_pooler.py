@@ -6,7 +6,7 @@ Shapes: B images, R words over the whole batch, C channels.
 from collections.abc import Sequence
 
 import torch
-from detectron2.layers import Conv2d, ROIAlign, get_norm
+from detectron2.layers import Conv2d, ConvTranspose2d, ROIAlign, get_norm
 from detectron2.modeling.poolers import convert_boxes_to_pooler_format
 from detectron2.structures import Boxes
 from fvcore.nn import weight_init
@@ -34,6 +34,7 @@ class MaskedRoIPooler(nn.Module):
         margin: cells of the feature map added on each side of a box.
         vertical_ratio: see above.
         norm: normalisation after the convolution.
+        upsample: double rows and columns of what was pooled with a learnt layer (see ``WordUpsampler``).
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class MaskedRoIPooler(nn.Module):
         margin: float = 1.0,
         vertical_ratio: float = 1.5,
         norm: str = "BN",
+        upsample: bool = False,
     ):
         super().__init__()
         self.output_size = tuple(output_size)
@@ -60,6 +62,7 @@ class MaskedRoIPooler(nn.Module):
         rows, columns = self.output_size
         self.align = ROIAlign((rows, columns), 1.0 / stride, sampling_ratio, aligned=True)
         self.align_vertical = ROIAlign((columns, rows), 1.0 / stride, sampling_ratio, aligned=True)
+        self.upsample = WordUpsampler(out_channels, norm) if upsample else nn.Identity()
 
     def forward(
         self,
@@ -78,12 +81,14 @@ class MaskedRoIPooler(nn.Module):
             mask_probs: (R, 1, M, M) predicted masks, each over its word's box.
 
         Returns:
-            (R, out_channels, rows, columns).
+            (R, out_channels, rows, columns); twice as many rows and columns with ``upsample``.
         """
         regions = [_enlarge(b.tensor, self.margin, size) for b, size in zip(boxes, image_sizes, strict=True)]
         rois = convert_boxes_to_pooler_format([Boxes(region) for region in regions])
         if len(rois) == 0:
-            return features.new_zeros(0, self.out_channels, *self.output_size)
+            # Normalisation refuses an empty batch in training.
+            factor = getattr(self.upsample, "factor", 1)
+            return features.new_zeros(0, self.out_channels, *(factor * size for size in self.output_size))
         region = torch.cat(regions)
         if polygons is not None:
             outlines = WordPolygons.cat(polygons)
@@ -106,7 +111,35 @@ class MaskedRoIPooler(nn.Module):
         turned = self.align_vertical(mapped, torch.where(vertical, rois, _without_area(rois)))
         upright = upright * mask_of((rows, columns))[:, None].to(mapped.dtype)
         turned = turned * mask_of((columns, rows))[:, None].to(mapped.dtype)
-        return torch.where(vertical[:, :, None, None], turned.rot90(1, dims=(2, 3)), upright)
+        return self.upsample(torch.where(vertical[:, :, None, None], turned.rot90(1, dims=(2, 3)), upright))
+
+
+class WordUpsampler(nn.Module):
+    """A deconvolution, normalisation and ReLU that double the rows and columns of word features.
+
+    With it a student that pools 8 x 32 is compared with a teacher of 16 x 64 (Table 4 of the DLD paper, which leaves the
+    layer open; this is the one of Mask R-CNN's mask head). It starts as a copy of each cell into 2 x 2 cells, so that
+    a recogniser that was trained without it still gets the channels it knows.
+
+    Args:
+        channels: of the word features.
+        norm: normalisation.
+    """
+
+    factor = 2
+
+    def __init__(self, channels: int, norm: str):
+        super().__init__()
+        self.deconv = ConvTranspose2d(channels, channels, self.factor, stride=self.factor, bias=not norm)
+        self.norm = get_norm(norm, channels) or nn.Identity()
+        with torch.no_grad():
+            self.deconv.weight.copy_(torch.eye(channels)[:, :, None, None].expand_as(self.deconv.weight))
+        if self.deconv.bias is not None:
+            nn.init.zeros_(self.deconv.bias)
+
+    def forward(self, roi: Tensor) -> Tensor:
+        """(R, C, rows, columns) to (R, C, 2 rows, 2 columns)."""
+        return F.relu(self.norm(self.deconv(roi)))
 
 
 def mask_coverage(mask_probs: Tensor, boxes: Tensor, regions: Tensor, size: tuple[int, int], samples: int) -> Tensor:

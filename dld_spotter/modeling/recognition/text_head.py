@@ -77,6 +77,7 @@ class AttentionTextHead(nn.Module):
                 margin=head.POOLER_MARGIN,
                 vertical_ratio=head.VERTICAL_RATIO,
                 norm=head.NORM,
+                upsample=head.UPSAMPLE,
             ),
             "encoder": RecognitionEncoder(head.CONV_DIM, head.HIDDEN_SIZE, head.NORM),
             "decoder": AttentionDecoder(charset.num_tokens, head.HIDDEN_SIZE, head.HIDDEN_SIZE),

@@ -1,0 +1,152 @@
+"""Multiply-adds and parameters of a spotter's inference, by part.
+
+Conventions. One multiply-add counts as one, as in fvcore. Convolutions and matrix products are counted, and with them
+linear layers, every step of LSTMs and decoders, and attention's weighted sums. Nothing else is: normalisation,
+activation, pooling, RoIAlign, resizing, sorting and suppression of boxes cost no multiply-adds here.
+
+Networks run on the "meta" device, where tensors have sizes but no values. How many proposals and words an image holds
+is therefore given (``Workload``), and a count needs neither weights nor photos.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+
+import torch
+from detectron2.structures import ImageList
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dld_spotter.modeling.dld import DLDSpotter
+from dld_spotter.modeling.rescale import rescale_images
+from dld_spotter.modeling.spotter import Spotter, Workload
+
+GIGA = 10**9
+# The paper's tables divide fvcore's multiply-adds by this, and call the result GFLOPS.
+PAPER_UNIT = 2**30
+SELECTOR = "selector"
+OTHER = "other"
+
+Parts = Mapping[str, Sequence[str]]
+
+
+def part_of(name: str, parts: Parts) -> str:
+    """The part whose prefix is the longest that a module's or parameter's name begins with; else "other"."""
+    matching = [(len(prefix), part) for part, prefixes in parts.items() for prefix in prefixes if name.startswith(prefix)]
+    return max(matching)[1] if matching else OTHER
+
+
+def count_parameters(module: nn.Module, parts: Parts) -> dict[str, int]:
+    """Parameters of a module by part; buffers, and so frozen normalisation, do not count."""
+    counts = dict.fromkeys([*parts, OTHER], 0)
+    for name, parameter in module.named_parameters():
+        counts[part_of(name, parts)] += parameter.numel()
+    return counts
+
+
+def count_multiply_adds(run: Callable[[], object], module: nn.Module, parts: Parts) -> dict[str, int]:
+    """Multiply-adds of a computation by part.
+
+    Args:
+        run: what is counted; its tensors should be on "meta", since a fused LSTM kernel elsewhere is not seen.
+        module: the network, whose submodules tell the parts.
+        parts: as ``Spotter.cost_parts``; an operation belongs to the innermost module that runs.
+    """
+    counts = dict.fromkeys([*parts, OTHER], 0)
+    running = [OTHER]
+    with ExitStack() as hooks, torch.no_grad(), FlopCounterMode(display=False) as counter:
+
+        def settle() -> None:
+            """Ascribe what was counted since the last call; torch counts a multiply-add as two."""
+            counts[running[-1]] += counter.get_total_flops() // 2 - sum(counts.values())
+
+        def leave(*_) -> None:
+            settle()
+            running.pop()
+
+        def entering(part: str) -> Callable:
+            def enter(*_) -> None:
+                settle()
+                running.append(part)
+
+            return enter
+
+        for name, submodule in module.named_modules():
+            hooks.callback(submodule.register_forward_pre_hook(entering(part_of(name, parts))).remove)
+            hooks.callback(submodule.register_forward_hook(leave).remove)
+        run()
+        settle()
+    return counts
+
+
+class CostModel:
+    """What a model's inference costs on one image of a given size; sizes that pad alike are counted once.
+
+    Args:
+        model: a Spotter, or a DLDSpotter. Of the latter, the student and the selector infer; the teacher is what their
+            cost is compared with, and an exported student without one is compared with itself at full resolution.
+        work: what each image holds.
+    """
+
+    def __init__(self, model: nn.Module, work: Workload):
+        student, teacher, selector = model, None, None
+        self.scales: tuple[float, ...] = (1.0,)
+        if isinstance(model, DLDSpotter):
+            student, teacher, selector = model.student, model.teacher, model.selector
+            self.scales = model.scales
+        if not isinstance(student, Spotter):
+            raise ValueError(f"{type(student).__name__} is no Spotter: it cannot say what its parts cost.")
+        self.work = work
+        self.parts = dict(student.cost_parts)
+        self._student = _on_meta(student)
+        self._teacher = _on_meta(teacher) if teacher is not None else self._student
+        self._selector = _on_meta(selector) if selector is not None else None
+        self._counted: dict[tuple, dict[str, int]] = {}
+
+    def student(self, size: tuple[int, int], scale: float = 1.0, work: Workload | None = None) -> dict[str, int]:
+        """Multiply-adds by part at a scale of the network's input (height, width), the selector left out."""
+        return self._spot(self._student, size, scale, work)
+
+    def teacher(self, size: tuple[int, int]) -> dict[str, int]:
+        """Multiply-adds by part at full resolution."""
+        return self._spot(self._teacher, size, 1.0, None)
+
+    def selector(self, size: tuple[int, int]) -> int:
+        """Multiply-adds of the selector, which sees the full resolution; 0 without one."""
+        if self._selector is None:
+            return 0
+        images = self._images(size)
+        key = (SELECTOR, *images.tensor.shape)
+        if key not in self._counted:
+            parts = {SELECTOR: ("",)}
+            self._counted[key] = count_multiply_adds(lambda: self._selector(images), self._selector, parts)
+        return self._counted[key][SELECTOR]
+
+    def parameters(self) -> dict[str, int]:
+        """Parameters of student and selector by part."""
+        selector = sum(p.numel() for p in self._selector.parameters()) if self._selector is not None else 0
+        return count_parameters(self._student, self.parts) | {SELECTOR: selector}
+
+    def _spot(self, spotter: Spotter, size: tuple[int, int], scale: float, work: Workload | None) -> dict[str, int]:
+        work = work or self.work
+        images = rescale_images(self._images(size), scale)
+        key = (id(spotter), work, *images.tensor.shape)
+        if key not in self._counted:
+            parts = spotter.cost_parts
+            self._counted[key] = count_multiply_adds(lambda: spotter.rehearse(images, work), spotter, parts)
+        return self._counted[key]
+
+    def _images(self, size: tuple[int, int]) -> ImageList:
+        """One image without values, padded as the spotter pads it."""
+        image = torch.zeros(3, *size, dtype=torch.uint8, device="meta")
+        return self._student.preprocess_image([{"image": image}])
+
+
+def _on_meta(module: nn.Module) -> nn.Module:
+    """A copy in evaluation mode without values."""
+    memo: dict[int, Tensor] = {}
+    for parameter in module.parameters():
+        memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
+    for buffer in module.buffers():
+        memo[id(buffer)] = buffer.to("meta")
+    return copy.deepcopy(module, memo).eval()

@@ -1,0 +1,88 @@
+"""One step of training: Detectron2's, with gradient accumulation and a check of the losses."""
+
+import time
+from contextlib import nullcontext
+
+import torch
+from detectron2.engine import AMPTrainer, SimpleTrainer
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+
+class TextStep(SimpleTrainer):
+    """One step in float32.
+
+    Args:
+        accumulation: the batch is passed through the model in this many parts, whose gradients add up: the memory of
+            one part, nearly the gradient of the whole batch (losses that are means over words are means of each part).
+    """
+
+    def __init__(self, *args, accumulation: int = 1, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.accumulation = accumulation
+
+    def run_step(self) -> None:
+        """As the parent, part by part where the gradient is accumulated."""
+        if self.accumulation == 1:
+            super().run_step()
+            return
+        start = time.perf_counter()
+        data = next(self._data_loader_iter)
+        data_time = time.perf_counter() - start
+        self.optimizer.zero_grad()
+        # Every process makes as many passes as the others, and every image is in one of them.
+        parts = [data[i :: self.accumulation] for i in range(min(self.accumulation, len(data)))]
+        losses: dict[str, Tensor] = {}
+        for index, part in enumerate(parts):
+            with self._last_synchronises(index == len(parts) - 1):
+                self._backward_part(part, len(part) / len(data), losses)
+        self.after_backward()
+        self._write_metrics(losses, data_time)
+        self._update()
+
+    def _last_synchronises(self, last: bool):
+        """Processes exchange gradients after the last part only."""
+        distributed = isinstance(self.model, DistributedDataParallel)
+        return self.model.no_sync() if distributed and not last else nullcontext()
+
+    def _backward_part(self, part: list[dict], share: float, losses: dict[str, Tensor]) -> None:
+        loss_dict = self._forward(part)
+        self._backward(sum(loss_dict.values()) * share)
+        for name, loss in loss_dict.items():
+            losses[name] = losses.get(name, 0.0) + loss.detach() * share
+
+    def _forward(self, part: list[dict]) -> dict[str, Tensor]:
+        return self.model(part)
+
+    def _backward(self, loss: Tensor) -> None:
+        loss.backward()
+
+    def _update(self) -> None:
+        self.optimizer.step()
+
+    def _write_metrics(self, loss_dict: dict[str, Tensor], *args, **kwargs) -> None:
+        """Stop the process that meets a loss that is not finite, before the weights are changed."""
+        finite = torch.stack([loss.detach().float().sum() for loss in loss_dict.values()]).isfinite()
+        if not finite.all():
+            values = {name: loss.detach().tolist() for name, loss in loss_dict.items()}
+            bad = [name for name, good in zip(values, finite.tolist(), strict=True) if not good]
+            raise FloatingPointError(
+                f"iteration {self.iter}: {', '.join(bad)} not finite; all losses: {values}. Go on from the last "
+                "checkpoint (--resume) with a lower SOLVER.BASE_LR or SOLVER.CLIP_GRADIENTS.CLIP_VALUE."
+            )
+        super()._write_metrics(loss_dict, *args, **kwargs)
+
+
+class MixedPrecisionStep(TextStep, AMPTrainer):
+    """One step in float16 where that is safe, with a loss scale."""
+
+    def _forward(self, part: list[dict]) -> dict[str, Tensor]:
+        with torch.autocast("cuda", dtype=self.precision):
+            return self.model(part)
+
+    def _backward(self, loss: Tensor) -> None:
+        self.grad_scaler.scale(loss).backward()
+
+    def _update(self) -> None:
+        self.grad_scaler.step(self.optimizer)
+        self.grad_scaler.update()
