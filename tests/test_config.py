@@ -1,21 +1,142 @@
+from functools import cache
+from pathlib import Path
+
 import pytest
 import torch
 import toy
+import yaml
+from detectron2.modeling import build_model
 
 from dld_spotter.config import load_cfg
 
 CONFIGS = sorted(str(p.relative_to(toy.ROOT)) for p in (toy.ROOT / "configs").glob("**/*.yaml"))
 
+# What only weighs losses: models that differ in nothing else are the same modules.
+WEIGHTS = ("GAMMA", "TEMPERATURE", "ETA_ROI", "ETA_CONTEXT", "ETA_SEQUENCE", "LAMBDA_DRS", "LAMBDA_SKD")
+
+# Where each recipe in configs/DLD leaves Base-DLD, by the rows of the paper's tables.
+RECIPES = {
+    "SKD-only": {"MODEL.DLD.SCALES": (0.5,)},
+    "SKD-only_roi": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_CONTEXT": 0.0, "MODEL.DLD.ETA_SEQUENCE": 0.0},
+    "SKD-only_context": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_ROI": 0.0, "MODEL.DLD.ETA_SEQUENCE": 0.0},
+    "SKD-only_sequence": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_ROI": 0.0, "MODEL.DLD.ETA_CONTEXT": 0.0},
+    "DRS-only_gamma0.1": {"MODEL.DLD.LAMBDA_SKD": 0.0},
+    "DRS-only_gamma0.3": {"MODEL.DLD.LAMBDA_SKD": 0.0, "MODEL.DLD.GAMMA": 0.3},
+    "DLD_gamma0.1": {},
+    "DLD_gamma0.2": {"MODEL.DLD.GAMMA": 0.2},
+    "DLD_gamma0.3": {"MODEL.DLD.GAMMA": 0.3},
+    "DLD_gamma0.4": {"MODEL.DLD.GAMMA": 0.4},
+    "DLD_gamma0.5": {"MODEL.DLD.GAMMA": 0.5},
+    "DLD_tau1": {"MODEL.DLD.TEMPERATURE": 1.0},
+    "DLD_tau3": {"MODEL.DLD.TEMPERATURE": 3.0},
+    "DLD_tau7": {"MODEL.DLD.TEMPERATURE": 7.0},
+    "DLD_tau9": {"MODEL.DLD.TEMPERATURE": 9.0},
+    "DLD_scales0.3-0.5": {"MODEL.DLD.SCALES": (0.3, 0.4, 0.5)},
+    "DLD_scales0.6-0.8": {"MODEL.DLD.SCALES": (0.6, 0.7, 0.8)},
+    "DLD_16x64": {"MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION": (16, 64)},
+    "DLD_16x64-8x32": {
+        "MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION": (16, 64),
+        "MODEL.DLD.STUDENT_OPTS": [
+            *("MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION", [8, 32]),
+            *("MODEL.ROI_TEXT_HEAD.UPSAMPLE", True),
+        ],
+    },
+}
+
+# All that a light twin may change.
+BACKBONE = {"MODEL.BACKBONE.NAME", "MODEL.FPN.OUT_CHANNELS", "MODEL.LIGHT_RESNET.STAGE_CHANNELS"}
+SIZES = {
+    *(f"MODEL.ANCHOR_GENERATOR.{key}" for key in ("SIZES", "ASPECT_RATIOS")),
+    *(f"MODEL.RPN.{when}_NMS_TOPK_{mode}" for when in ("PRE", "POST") for mode in ("TRAIN", "TEST")),
+    *("MODEL.RPN.BATCH_SIZE_PER_IMAGE", "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", "MODEL.ROI_BOX_HEAD.FC_DIM"),
+    *("MODEL.ROI_MASK_HEAD.NUM_CONV", "MODEL.ROI_MASK_HEAD.CONV_DIM", "MODEL.RESOLUTION_SELECTOR.WIDTH"),
+    *("MODEL.ROI_TEXT_HEAD.CONV_DIM", "MODEL.ROI_TEXT_HEAD.HIDDEN_SIZE"),
+    *(f"INPUT.{limit}_SIZE_{mode}" for limit in ("MIN", "MAX") for mode in ("TRAIN", "TEST")),
+}
+SCHEDULE = {
+    *(f"SOLVER.{key}" for key in ("IMS_PER_BATCH", "REFERENCE_WORLD_SIZE", "MAX_ITER", "STEPS", "WARMUP_ITERS")),
+    *("SOLVER.CHECKPOINT_PERIOD", "TEST.EVAL_PERIOD", "DATALOADER.NUM_WORKERS"),
+}
+
+
+def load(config_file, *opts):
+    return load_cfg(str(toy.ROOT / config_file), opts)
+
+
+def flat(node, prefix=""):
+    """All keys of a config with their values."""
+    values = {}
+    for key, value in node.items():
+        values |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return values
+
+
+def difference(one, other):
+    """Where one config leaves another: its own values by their keys."""
+    one, other = flat(one), flat(other)
+    assert one.keys() == other.keys()
+    return {key: value for key, value in one.items() if value != other[key]}
+
+
+@cache
+def count_parameters(model_yaml):
+    cfg = load_cfg()
+    cfg.MODEL.merge_from_other_cfg(type(cfg)(yaml.safe_load(model_yaml)))
+    # The meta device has shapes but no numbers: building costs neither time nor memory.
+    with torch.device("meta"):
+        return sum(p.numel() for p in build_model(cfg).parameters())
+
 
 @pytest.mark.parametrize("config_file", CONFIGS)
 def test_every_yaml_builds(config_file):
-    from detectron2.modeling import build_model
+    cfg = load(config_file, "MODEL.DEVICE", "meta", "MODEL.WEIGHTS", "")
+    assert all(cfg.MODEL.DLD[key] >= 0 for key in WEIGHTS)
+    for key in WEIGHTS:
+        cfg.MODEL.DLD[key] = 1.0
+    assert count_parameters(cfg.MODEL.dump()) > 1e6 or "demo" in config_file
 
-    # The meta device has shapes but no numbers: building costs neither time nor memory.
-    cfg = load_cfg(str(toy.ROOT / config_file), ["MODEL.DEVICE", "meta", "MODEL.WEIGHTS", ""])
-    with torch.device("meta"):
-        model = build_model(cfg)
-    assert sum(p.numel() for p in model.parameters()) > 1e6 or "demo" in config_file
+
+def test_the_recipes_are_the_rows_of_the_tables():
+    written = {Path(config_file).stem for config_file in CONFIGS if "/DLD/" in config_file}
+    expected = {"Base-DLD_R50", "Light", "Vanilla_Light", "Vanilla_16x64_R50", "Vanilla_16x64_Light"}
+    assert written == expected | {f"{name}_{size}" for name in RECIPES for size in ("R50", "Light")}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_changes_nothing_but_its_row(name):
+    assert difference(load(f"configs/DLD/{name}_R50.yaml"), load("configs/DLD/Base-DLD_R50.yaml")) == RECIPES[name]
+
+
+@pytest.mark.parametrize("name", [*RECIPES, "Vanilla", "Vanilla_16x64"])
+def test_a_light_twin_changes_only_backbone_sizes_and_schedule(name):
+    paper = "configs/MaskRCNNSpotter_R50.yaml" if name == "Vanilla" else f"configs/DLD/{name}_R50.yaml"
+    changed = difference(load(f"configs/DLD/{name}_Light.yaml"), load(paper))
+    assert changed["MODEL.BACKBONE.NAME"] == "build_light_resnet_fpn_backbone"
+    assert set(changed) <= BACKBONE | SIZES | SCHEDULE
+
+
+def test_the_paper_s_settings():
+    """Sections 3 to 5 of the paper, and what its authors' code adds to them."""
+    cfg = load("configs/DLD/Base-DLD_R50.yaml")
+    epoch = 478
+    solver = cfg.SOLVER
+    assert (solver.OPTIMIZER, solver.BASE_LR, solver.WEIGHT_DECAY, solver.GAMMA) == ("AdamW", 1e-3, 0, 0.1)
+    assert (solver.IMS_PER_BATCH, solver.REFERENCE_WORLD_SIZE) == (8 * 3, 8)
+    assert (solver.MAX_ITER, solver.STEPS) == (50 * epoch, (30 * epoch, 40 * epoch))
+    assert (solver.WARMUP_ITERS, solver.WARMUP_METHOD) == (500, "linear")
+    assert solver.WARMUP_FACTOR == pytest.approx(1 / 3, abs=1e-3)
+    clip = solver.CLIP_GRADIENTS
+    assert (clip.ENABLED, clip.CLIP_TYPE, clip.CLIP_VALUE, clip.NORM_TYPE) == (True, "full_model", 35, 2)
+    assert (cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN) == ((896,), 1600)
+    assert (cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST) == (896, 3000)
+    dld = cfg.MODEL.DLD
+    assert dld.SCALES == (0.3, 0.4, 0.5, 0.6, 0.7, 0.8) and dld.ACCURACY_TARGET == "kl" and dld.NUM_SEQUENCES == 1
+    assert (dld.GAMMA, dld.TEMPERATURE, dld.TEMPERATURE_DECAY) == (0.1, 5, 0.965)
+    weights = (dld.ETA_CONTEXT, dld.ETA_SEQUENCE, dld.LAMBDA_DRS, dld.LAMBDA_SKD, cfg.MODEL.ROI_TEXT_HEAD.LOSS_WEIGHT)
+    assert weights == (1, 1, 1, 1, 1) and dld.ETA_ROI == 1
+    assert cfg.MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION == (8, 32) and cfg.MODEL.ROI_TEXT_HEAD.HIDDEN_SIZE == 256
+    teacher = load("configs/MaskRCNNSpotter_R50.yaml")
+    assert (teacher.SOLVER.MAX_ITER, teacher.SOLVER.STEPS) == (100 * epoch, (60 * epoch, 80 * epoch))
 
 
 def test_unknown_keys_are_named_with_a_suggestion(tmp_path):

@@ -97,11 +97,11 @@ def _annotation(annotation_id: int, image_id: int, polygon: np.ndarray, text: st
     }
 
 
-def tiny_cfg(*opts):
-    """The light config at sizes that a test can afford, on the CPU; ``opts`` are KEY, VALUE, KEY, VALUE, ..."""
+def tiny_cfg(*opts, config="MaskRCNNSpotter_Light.yaml"):
+    """A light config at sizes that a test can afford, on the CPU; ``opts`` are KEY, VALUE, KEY, VALUE, ..."""
     from dld_spotter.config import load_cfg
 
-    config_file = ROOT / "configs" / "MaskRCNNSpotter_Light.yaml"
+    config_file = ROOT / "configs" / config
     small = {
         "MODEL.DEVICE": "cpu",
         "MODEL.WEIGHTS": "",

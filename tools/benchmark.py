@@ -11,6 +11,9 @@ Compared things take turns, so that a slower minute of the machine slows all of 
 import argparse
 import copy
 import platform
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -96,15 +99,11 @@ def plain_mask_rcnn(cfg):
 def benchmark_reading(args: argparse.Namespace) -> None:
     """A training step with and without the reading branch."""
     size = (448, 796)
-    for name in ("MaskRCNNSpotter_R50", "MaskRCNNSpotter_Light"):
+    for name in args.models:
         cfg = load_cfg(str(ROOT / "configs" / f"{name}.yaml"), ["MODEL.DEVICE", args.device, "MODEL.WEIGHTS", ""])
-        words = drawn_words(10, size, Charset.load(cfg.MODEL.TEXT.CHARSET))
-        image = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
-        record = {"image": image, "height": size[0], "width": size[1], "instances": words}
-        plain_words = Instances(size, gt_boxes=words.gt_boxes, gt_classes=words.gt_classes)
-        plain_words.gt_masks = PolygonMasks([[p.flatten().numpy()] for p in words.gt_masks.tensor])
+        record = training_record(cfg, size)
         jobs = {
-            "plain Mask R-CNN": training_step(build_model(plain_mask_rcnn(cfg)), [record | {"instances": plain_words}]),
+            "plain Mask R-CNN": training_step(build_model(plain_mask_rcnn(cfg)), [plain_record(record)]),
             "with the reading branch": training_step(build_model(cfg), [record]),
         }
         seconds = take_turns(jobs, args.repeats)
@@ -114,6 +113,118 @@ def benchmark_reading(args: argparse.Namespace) -> None:
             "plain Mask R-CNN",
             {"with the reading branch": 1.35},
         )
+
+
+def forced(model: torch.nn.Module, index: int) -> torch.nn.Module:
+    """The model with every image's choice forced to one candidate, so that runs compare."""
+    if model.selector is not None:
+        model.selector.classify.weight.data.zero_()
+        model.selector.classify.bias.data = torch.full_like(model.selector.classify.bias, -1e4)
+        model.selector.classify.bias.data[index] = 1e4
+    return model
+
+
+def training_record(cfg, size: tuple[int, int]) -> dict:
+    """A mapped record of noise with ten words."""
+    words = drawn_words(10, size, Charset.load(cfg.MODEL.TEXT.CHARSET))
+    image = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
+    return {"image": image, "height": size[0], "width": size[1], "instances": words}
+
+
+def plain_record(record: dict) -> dict:
+    """The same for Detectron2's own model: polygons that it rasterises itself."""
+    words = record["instances"]
+    plain = Instances(words.image_size, gt_boxes=words.gt_boxes, gt_classes=words.gt_classes)
+    plain.gt_masks = PolygonMasks([[p.flatten().numpy()] for p in words.gt_masks.tensor])
+    return record | {"instances": plain}
+
+
+def benchmark_dld(args: argparse.Namespace) -> None:
+    """A DLD step with six candidates and with one, against U, a plain Mask R-CNN step at full size."""
+    limits = {448: (1.25, 1.4), 896: (0.75, 1.65)}
+    for name in args.models:
+        for short_side in args.short_sides:
+            size = (short_side, round(short_side * 16 / 9))
+            base = load_cfg(str(ROOT / "configs" / f"{name}.yaml"), ["MODEL.DEVICE", args.device, "MODEL.WEIGHTS", ""])
+            base.MODEL.META_ARCHITECTURE = "DLDSpotter"
+            single = base.clone()
+            single.MODEL.DLD.SCALES = (0.5,)
+            record = training_record(base, size)
+            six = forced(build_model(base), base.MODEL.DLD.SCALES.index(0.5))
+            jobs = {
+                "U: plain Mask R-CNN": training_step(build_model(plain_mask_rcnn(base)), [plain_record(record)]),
+                "DLD, the single candidate 0.5": training_step(build_model(single), [record]),
+                "DLD, six candidates, 0.5 chosen": training_step(six, [record]),
+            }
+            seconds = take_turns(jobs, args.repeats)
+            to_unit, to_single = limits[short_side] if "R50" in name and short_side in limits else (None, None)
+            six_name = "DLD, six candidates, 0.5 chosen"
+            title = f"Training step, {name}, {size[0]} x {size[1]}, 10 words, batch 1"
+            report(title, seconds, "U: plain Mask R-CNN", {six_name: to_unit} if to_unit else {})
+            del seconds["U: plain Mask R-CNN"]
+            report("", seconds, "DLD, the single candidate 0.5", {six_name: to_single} if to_single else {})
+
+
+def benchmark_inference(args: argparse.Namespace) -> None:
+    """Inference at a forced scale against full resolution, selector included."""
+    for name in args.models:
+        for short_side in args.short_sides:
+            cfg = load_cfg(str(ROOT / "configs" / f"{name}.yaml"), ["MODEL.DEVICE", args.device, "MODEL.WEIGHTS", ""])
+            cfg.MODEL.META_ARCHITECTURE = "DLDSpotter"
+            cfg.MODEL.DLD.TEACHER = False
+            cfg.MODEL.DLD.SCALES = (0.3, 0.5, 0.8, 1.0)
+            model = build_model(cfg).eval()
+            record = training_record(cfg, (short_side, round(short_side * 16 / 9)))
+            jobs = {
+                f"scale {scale}": lambda index=index: forced(model, index)([record])
+                for index, scale in enumerate(cfg.MODEL.DLD.SCALES)
+            }
+            jobs["full resolution, no selector"] = lambda: _without_selector(model, record)
+            limits = {f"scale {s}": round(s**2 + 0.10, 2) for s in (0.3, 0.5, 0.8)}
+            title = f"Inference, {name}, S-{short_side} (random weights, nothing found)"
+            report(title, take_turns(jobs, args.repeats), "full resolution, no selector", limits)
+
+
+def _without_selector(model: torch.nn.Module, record: dict) -> list[dict]:
+    model.fixed_scale = 1.0
+    try:
+        return model([record])
+    finally:
+        model.fixed_scale = 0.0
+
+
+def benchmark_memory(args: argparse.Namespace) -> None:
+    """Peak resident memory of one DLD step against one of the same spotter at the teacher's resolution."""
+    for name in args.models:
+        for short_side in args.short_sides:
+            peaks = {}
+            for kind in ("spotter", "dld"):
+                command = [sys.executable, __file__, "--peak", kind, "--models", name, "--short-sides", str(short_side)]
+                output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                peaks[kind] = float(output.split()[-1])
+            ratio = peaks["dld"] / peaks["spotter"]
+            print(
+                f"\nPeak memory above the idle process, {name}, S-{short_side}: spotter {peaks['spotter']:.0f} MB, "
+                f"DLD with six candidates {peaks['dld']:.0f} MB, x{ratio:.2f}   limit x1.25: "
+                f"{'met' if ratio <= 1.25 else 'MISSED'}"
+            )
+
+
+def print_peak(args: argparse.Namespace) -> None:
+    """In a process of its own: megabytes that two training steps need above the imported libraries."""
+    name, short_side = args.models[0], args.short_sides[0]
+    cfg = load_cfg(str(ROOT / "configs" / f"{name}.yaml"), ["MODEL.DEVICE", args.device, "MODEL.WEIGHTS", ""])
+    record = training_record(cfg, (short_side, round(short_side * 16 / 9)))
+    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if args.peak == "dld":
+        cfg.MODEL.META_ARCHITECTURE = "DLDSpotter"
+        model = forced(build_model(cfg), cfg.MODEL.DLD.SCALES.index(0.5))
+    else:
+        model = build_model(cfg)
+    step = training_step(model, [record])
+    for _ in range(2):
+        step()
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) / 1024)
 
 
 def benchmark_decoding(args: argparse.Namespace) -> None:
@@ -188,6 +299,9 @@ def benchmark_loader(args: argparse.Namespace) -> None:
 BENCHMARKS = {
     "reading": benchmark_reading,
     "decoding": benchmark_decoding,
+    "dld": benchmark_dld,
+    "inference": benchmark_inference,
+    "memory": benchmark_memory,
     "scoring": benchmark_scoring,
     "loader": benchmark_loader,
 }
@@ -199,6 +313,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=7, help="timed rounds after one warm-up round")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--models", nargs="+", default=["MaskRCNNSpotter_R50", "MaskRCNNSpotter_Light"])
+    parser.add_argument("--short-sides", nargs="+", type=int, default=[448, 896], help="dld, inference, memory")
+    parser.add_argument("--peak", choices=["spotter", "dld"], help=argparse.SUPPRESS)
     parser.add_argument("--ground-truth", help="scoring: ground truth as a zip of text files or our JSON")
     parser.add_argument("--lexicon", help="scoring: a word list")
     parser.add_argument("--images", help="loader: folder of photos")
@@ -214,6 +331,9 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("loader needs --images and --annotations")
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
+    if args.peak:
+        print_peak(args)
+        return 0
     machine = platform.processor() or platform.machine()
     print(f"{machine}, torch {torch.__version__}, {args.threads} threads, {args.device}")
     for name in what:

@@ -59,7 +59,7 @@ is_ours() { [[ ! -e "$venv" || -e "$venv/.made-by-setup" || -z "$(ls -A "$venv")
 
 works() { "$venv/bin/python" -c "$1" >/dev/null 2>&1; }
 
-install() {
+install_requirements() {
     if ! works 'import pip'; then
         is_ours || stop "$venv is there, but has no working Python with pip, and was not made by this script;" \
             "remove it, or choose another folder with VENV=..."
@@ -70,16 +70,14 @@ install() {
         make_venv "$python"
     fi
     say "installing the requirements (the first time about 6 GB, several minutes)"
-    local pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input install)
     "${pip[@]}" "$(grep -o '^setuptools==[^ ]*' requirements.txt)"
     # Without isolation the few packages that come as source are built by that setuptools, not by tomorrow's.
     "${pip[@]}" --no-build-isolation --use-pep517 -r requirements-dev.txt
-    "$venv/bin/python" tools/install_detectron2.py
-    "${pip[@]}" --no-build-isolation --no-deps -e .
 }
 
+pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input install)
 imports="import torch, torchvision, numpy, scipy, cv2, PIL, shapely, rapidfuzz, editdistance, matplotlib, tqdm, pytest"
-imports="$imports, tensorboard, detectron2.modeling, detectron2.evaluation"
+imports="$imports, tensorboard, fvcore, iopath, omegaconf, hydra, pycocotools.mask, yacs, pkg_resources"
 
 exec 9<"${BASH_SOURCE[0]}" # two makes at once: the second one waits
 if command -v flock >/dev/null; then flock 9; fi
@@ -90,15 +88,17 @@ fi
 
 python="$(find_python)"
 rm -f "$stamp"
-install
+install_requirements
 if ! works "$imports"; then
     # A kill in the middle of an installation can leave half a package that pip takes for a whole one.
     is_ours || stop "the requirements are installed in $venv, but do not import:" \
         "$("$venv/bin/python" -c "$imports" 2>&1 | tail -n 1)"
     say "the environment is damaged; making it anew"
     rm -rf "$venv"
-    install
+    install_requirements
     "$venv/bin/python" -c "$imports" || stop "the requirements are installed, but do not import (see above)."
 fi
+"$venv/bin/python" tools/install_detectron2.py
+"${pip[@]}" --no-build-isolation --no-deps -e .
 fingerprint >"$stamp"
 say "done"

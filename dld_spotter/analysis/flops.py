@@ -116,11 +116,10 @@ class CostModel:
         if self._selector is None:
             return 0
         images = self._images(size)
-        key = (SELECTOR, *images.tensor.shape)
+        key = (self._selector, *images.tensor.shape)
         if key not in self._counted:
-            parts = {SELECTOR: ("",)}
-            self._counted[key] = count_multiply_adds(lambda: self._selector(images), self._selector, parts)
-        return self._counted[key][SELECTOR]
+            self._counted[key] = count_multiply_adds(lambda: self._selector(images), self._selector, {})
+        return sum(self._counted[key].values())
 
     def parameters(self) -> dict[str, int]:
         """Parameters of student and selector by part."""
@@ -130,7 +129,7 @@ class CostModel:
     def _spot(self, spotter: Spotter, size: tuple[int, int], scale: float, work: Workload | None) -> dict[str, int]:
         work = work or self.work
         images = rescale_images(self._images(size), scale)
-        key = (id(spotter), work, *images.tensor.shape)
+        key = (spotter, work, *images.tensor.shape)
         if key not in self._counted:
             parts = spotter.cost_parts
             self._counted[key] = count_multiply_adds(lambda: spotter.rehearse(images, work), spotter, parts)

@@ -1,13 +1,13 @@
 """A narrow residual FPN for CPUs, and the part of an FPN that reading needs."""
 
 from detectron2.config import CfgNode
-from detectron2.layers import Conv2d, ShapeSpec, get_norm
+from detectron2.layers import Conv2d, FrozenBatchNorm2d, ShapeSpec, get_norm
 from detectron2.modeling import BACKBONE_REGISTRY, FPN, ResNet
 from detectron2.modeling.backbone import Backbone
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem
 from fvcore.nn import weight_init
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -51,6 +51,30 @@ def build_light_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN
         top_block=LastLevelMaxPool(),
         fuse_type=cfg.MODEL.FPN.FUSE_TYPE,
     )
+
+
+class FoldedConv2d(Conv2d):
+    """Detectron2's convolution with its frozen batch normalisation folded into the weight at each call.
+
+    conv(x, w) * s + b = conv(x, w * s) + b for s and b a channel: a pass over the feature map less, forward and
+    backward. Names, values and gradients of the parameters are those of the convolution it replaces.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) to (B, out_channels, H', W')."""
+        norm = self.norm
+        factor = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        bias = norm.bias - norm.running_mean * factor
+        weight = self.weight * factor[:, None, None, None]
+        x = F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        return x if self.activation is None else self.activation(x)
+
+
+def fold_frozen_norms(module: nn.Module) -> None:
+    """Replace the convolutions of a network that have a FrozenBatchNorm2d and no bias, in place."""
+    for child in module.modules():
+        if type(child) is Conv2d and isinstance(child.norm, FrozenBatchNorm2d) and child.bias is None:
+            child.__class__ = FoldedConv2d
 
 
 def single_feature(backbone: Backbone, image: Tensor, name: str) -> Tensor:

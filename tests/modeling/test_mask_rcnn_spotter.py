@@ -1,10 +1,13 @@
 """The whole spotter at a tiny size: losses, don't-care regions, the Spotter seam, and learning to read."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 import toy
-from detectron2.modeling import build_model
+from detectron2.layers import FrozenBatchNorm2d
+from detectron2.modeling import build_backbone, build_model
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 from torch.nn import functional as F
@@ -12,7 +15,7 @@ from torch.nn import functional as F
 from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import PAD, Charset
 from dld_spotter.data.synthetic import draw_scene
-from dld_spotter.modeling.backbone import single_feature
+from dld_spotter.modeling.backbone import FoldedConv2d, fold_frozen_norms, single_feature
 from dld_spotter.modeling.recognition.encoder import RecognitionEncoder
 from dld_spotter.modeling.recognition.text_head import text_loss
 from dld_spotter.modeling.roi_heads import inside_ignored, split_ignored
@@ -151,6 +154,30 @@ def test_a_single_feature_equals_the_whole_pyramid(spotter, name):
     image = torch.randn(2, 3, 64, 96)
     backbone = spotter.backbone.eval()
     torch.testing.assert_close(single_feature(backbone, image, name), backbone(image)[name])
+
+
+def test_folded_normalisation_changes_no_output_and_no_gradient():
+    cfg = toy.tiny_cfg("MODEL.BACKBONE.NAME", "build_resnet_fpn_backbone")
+    cfg.MODEL.RESNETS.DEPTH, cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 18, 64
+    plain = build_backbone(cfg).double()
+    for module in plain.modules():
+        if isinstance(module, FrozenBatchNorm2d):
+            for value in (module.weight, module.running_var):
+                value.uniform_(0.5, 2.0)
+            for value in (module.bias, module.running_mean):
+                value.uniform_(-1.0, 1.0)
+    folded = copy.deepcopy(plain)
+    fold_frozen_norms(folded)
+    assert sum(isinstance(m, FoldedConv2d) for m in folded.modules()) == 20
+    assert folded.state_dict().keys() == plain.state_dict().keys()
+    image = torch.randn(1, 3, 64, 96, dtype=torch.float64)
+    outputs = [backbone(image) for backbone in (plain, folded)]
+    for output in outputs:
+        output["p2"].square().mean().backward()
+    torch.testing.assert_close(outputs[0]["p5"], outputs[1]["p5"])
+    for (name, expected), parameter in zip(plain.named_parameters(), folded.parameters(), strict=True):
+        if expected.grad is not None:
+            torch.testing.assert_close(parameter.grad, expected.grad, msg=name)
 
 
 @pytest.mark.parametrize("size, positions", [((8, 32), 33), ((16, 64), 3 * 65)])

@@ -28,7 +28,7 @@ class MaskedRoIPooler(nn.Module):
     Args:
         in_channels: channels of the feature map.
         out_channels: channels of the word features.
-        output_size: rows and columns of the word features.
+        output_size: rows and columns of the grid over each word.
         stride: of the feature map, in pixels of the image.
         sampling_ratio: RoIAlign's samples a bin and axis; 0 adapts to the word's size.
         margin: cells of the feature map added on each side of a box.
@@ -63,6 +63,8 @@ class MaskedRoIPooler(nn.Module):
         self.align = ROIAlign((rows, columns), 1.0 / stride, sampling_ratio, aligned=True)
         self.align_vertical = ROIAlign((columns, rows), 1.0 / stride, sampling_ratio, aligned=True)
         self.upsample = WordUpsampler(out_channels, norm) if upsample else nn.Identity()
+        factor = WordUpsampler.FACTOR if upsample else 1
+        self.word_size = (factor * rows, factor * columns)
 
     def forward(
         self,
@@ -81,14 +83,12 @@ class MaskedRoIPooler(nn.Module):
             mask_probs: (R, 1, M, M) predicted masks, each over its word's box.
 
         Returns:
-            (R, out_channels, rows, columns); twice as many rows and columns with ``upsample``.
+            (R, out_channels, *word_size): ``output_size``, or twice as many rows and columns with ``upsample``.
         """
         regions = [_enlarge(b.tensor, self.margin, size) for b, size in zip(boxes, image_sizes, strict=True)]
         rois = convert_boxes_to_pooler_format([Boxes(region) for region in regions])
         if len(rois) == 0:
-            # Normalisation refuses an empty batch in training.
-            factor = getattr(self.upsample, "factor", 1)
-            return features.new_zeros(0, self.out_channels, *(factor * size for size in self.output_size))
+            return features.new_zeros(0, self.out_channels, *self.word_size)
         region = torch.cat(regions)
         if polygons is not None:
             outlines = WordPolygons.cat(polygons)
@@ -126,11 +126,11 @@ class WordUpsampler(nn.Module):
         norm: normalisation.
     """
 
-    factor = 2
+    FACTOR = 2
 
     def __init__(self, channels: int, norm: str):
         super().__init__()
-        self.deconv = ConvTranspose2d(channels, channels, self.factor, stride=self.factor, bias=not norm)
+        self.deconv = ConvTranspose2d(channels, channels, self.FACTOR, stride=self.FACTOR, bias=not norm)
         self.norm = get_norm(norm, channels) or nn.Identity()
         with torch.no_grad():
             self.deconv.weight.copy_(torch.eye(channels)[:, :, None, None].expand_as(self.deconv.weight))

@@ -1,0 +1,52 @@
+"""Seconds and memory of computations, as measured."""
+
+import statistics
+import time
+from collections.abc import Callable, Hashable, Mapping
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+Job = Callable[[], object]
+
+
+def median_seconds(jobs: Mapping[Hashable, Job], repeats: int, device: torch.device) -> dict[Hashable, float]:
+    """The median time of each job after one warm-up; they take turns, so that a slow minute slows all of them."""
+    seconds: dict[Hashable, list[float]] = {name: [] for name in jobs}
+    for turn in range(repeats + 1):
+        for name, job in jobs.items():
+            _wait(device)
+            start = time.perf_counter()
+            job()
+            _wait(device)
+            if turn > 0:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def peak_memory(job: Job, device: torch.device) -> int:
+    """Bytes that a job's tensors take at its worst moment, beyond what was there before it.
+
+    On the CPU the allocations that torch's profiler records are added up; memory that libraries reserve by other ways
+    is not seen.
+    """
+    if device.type == "cuda":
+        _wait(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        job()
+        _wait(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        job()
+    events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
+    taken = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        taken += event.nbytes()
+        peak = max(peak, taken)
+    return peak
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
