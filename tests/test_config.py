@@ -59,6 +59,7 @@ SCHEDULE = {
 }
 
 
+@cache
 def load(config_file, *opts):
     return load_cfg(str(toy.ROOT / config_file), opts)
 
@@ -89,7 +90,7 @@ def count_parameters(model_yaml):
 
 @pytest.mark.parametrize("config_file", CONFIGS)
 def test_every_yaml_builds(config_file):
-    cfg = load(config_file, "MODEL.DEVICE", "meta", "MODEL.WEIGHTS", "")
+    cfg = load(config_file, "MODEL.DEVICE", "meta", "MODEL.WEIGHTS", "").clone()
     assert all(cfg.MODEL.DLD[key] >= 0 for key in WEIGHTS)
     for key in WEIGHTS:
         cfg.MODEL.DLD[key] = 1.0

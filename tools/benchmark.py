@@ -14,86 +14,25 @@ import platform
 import resource
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from detectron2.modeling import build_model
-from detectron2.structures import Instances, PolygonMasks
-from detectron2.utils.events import EventStorage
 
+from dld_spotter.analysis.benchmarking import (
+    forced,
+    plain_mask_rcnn,
+    plain_record,
+    report,
+    take_turns,
+    training_record,
+    training_step,
+)
 from dld_spotter.config import load_cfg
-from dld_spotter.data.charset import Charset
-from dld_spotter.structures import WordPolygons
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def take_turns(jobs: dict[str, Callable[[], object]], repeats: int) -> dict[str, np.ndarray]:
-    """Seconds of each job, run one after the other ``repeats`` times after one warm-up round."""
-    seconds = {name: [] for name in jobs}
-    for round_index in range(repeats + 1):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            if round_index:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: np.array(values) for name, values in seconds.items()}
-
-
-def report(title: str, seconds: dict[str, np.ndarray], base: str, limits: dict[str, float]) -> None:
-    """Print each job's median and quartiles, and the median of its ratio to the base, round by round."""
-    print(f"\n{title}")
-    for name, values in seconds.items():
-        low, median, high = np.percentile(values, [25, 50, 75])
-        ratios = values / seconds[base]
-        r_low, ratio, r_high = np.percentile(ratios, [25, 50, 75])
-        line = f"  {name:<34} {median:8.3f} s [{low:.3f}, {high:.3f}]   x{ratio:.2f} [{r_low:.2f}, {r_high:.2f}]"
-        if name in limits:
-            line += f"   limit x{limits[name]}: {'met' if ratio <= limits[name] else 'MISSED'}"
-        print(line)
-
-
-def drawn_words(count: int, size: tuple[int, int], charset: Charset, seed: int = 0) -> Instances:
-    """Targets of ``count`` words of 4 to 10 characters, 60 to 160 pixels long, on an image of this size."""
-    rng = np.random.default_rng(seed)
-    width, height = rng.uniform(60, 160, count), rng.uniform(16, 44, count)
-    x, y = rng.uniform(0, size[1] - width), rng.uniform(0, size[0] - height)
-    outlines = np.stack([x, y, x + width, y, x + width, y + height, x, y + height], axis=1)
-    words = Instances(size)
-    words.gt_masks = WordPolygons.from_list(outlines)
-    words.gt_boxes = words.gt_masks.get_bounding_boxes()
-    words.gt_classes = torch.zeros(count, dtype=torch.long)
-    letters = list("abcdefghijklmnopqrstuvwxyz0123456789")
-    words.gt_text = charset.encode_rows(["".join(rng.choice(letters, rng.integers(4, 11))) for _ in range(count)])
-    words.gt_ignore = torch.zeros(count, dtype=torch.bool)
-    return words
-
-
-def training_step(model: torch.nn.Module, batch: list[dict]) -> Callable[[], None]:
-    """Forward, backward and optimiser step of a model on one batch."""
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5)
-    model.train()
-
-    def step() -> None:
-        with EventStorage():
-            loss = sum(model(batch).values())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step
-
-
-def plain_mask_rcnn(cfg):
-    """The same backbone and heads as Detectron2 ships them, without the reading branch."""
-    plain = cfg.clone()
-    plain.MODEL.META_ARCHITECTURE = "GeneralizedRCNN"
-    plain.MODEL.PROPOSAL_GENERATOR.NAME = "RPN"
-    plain.MODEL.ROI_HEADS.NAME = "StandardROIHeads"
-    return plain
 
 
 def benchmark_reading(args: argparse.Namespace) -> None:
@@ -107,36 +46,14 @@ def benchmark_reading(args: argparse.Namespace) -> None:
             "with the reading branch": training_step(build_model(cfg), [record]),
         }
         seconds = take_turns(jobs, args.repeats)
-        report(
-            f"Training step, {name}, S-448 (448 x 796), 10 words",
-            seconds,
-            "plain Mask R-CNN",
-            {"with the reading branch": 1.35},
+        print(
+            report(
+                f"Training step, {name}, S-448 (448 x 796), 10 words",
+                seconds,
+                "plain Mask R-CNN",
+                {"with the reading branch": 1.35},
+            )
         )
-
-
-def forced(model: torch.nn.Module, index: int) -> torch.nn.Module:
-    """The model with every image's choice forced to one candidate, so that runs compare."""
-    if model.selector is not None:
-        model.selector.classify.weight.data.zero_()
-        model.selector.classify.bias.data = torch.full_like(model.selector.classify.bias, -1e4)
-        model.selector.classify.bias.data[index] = 1e4
-    return model
-
-
-def training_record(cfg, size: tuple[int, int]) -> dict:
-    """A mapped record of noise with ten words."""
-    words = drawn_words(10, size, Charset.load(cfg.MODEL.TEXT.CHARSET))
-    image = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
-    return {"image": image, "height": size[0], "width": size[1], "instances": words}
-
-
-def plain_record(record: dict) -> dict:
-    """The same for Detectron2's own model: polygons that it rasterises itself."""
-    words = record["instances"]
-    plain = Instances(words.image_size, gt_boxes=words.gt_boxes, gt_classes=words.gt_classes)
-    plain.gt_masks = PolygonMasks([[p.flatten().numpy()] for p in words.gt_masks.tensor])
-    return record | {"instances": plain}
 
 
 def benchmark_dld(args: argparse.Namespace) -> None:
@@ -160,9 +77,9 @@ def benchmark_dld(args: argparse.Namespace) -> None:
             to_unit, to_single = limits[short_side] if "R50" in name and short_side in limits else (None, None)
             six_name = "DLD, six candidates, 0.5 chosen"
             title = f"Training step, {name}, {size[0]} x {size[1]}, 10 words, batch 1"
-            report(title, seconds, "U: plain Mask R-CNN", {six_name: to_unit} if to_unit else {})
+            print(report(title, seconds, "U: plain Mask R-CNN", {six_name: to_unit} if to_unit else {}))
             del seconds["U: plain Mask R-CNN"]
-            report("", seconds, "DLD, the single candidate 0.5", {six_name: to_single} if to_single else {})
+            print(report("", seconds, "DLD, the single candidate 0.5", {six_name: to_single} if to_single else {}))
 
 
 def benchmark_inference(args: argparse.Namespace) -> None:
@@ -175,14 +92,15 @@ def benchmark_inference(args: argparse.Namespace) -> None:
             cfg.MODEL.DLD.SCALES = (0.3, 0.5, 0.8, 1.0)
             model = build_model(cfg).eval()
             record = training_record(cfg, (short_side, round(short_side * 16 / 9)))
-            jobs = {
-                f"scale {scale}": lambda index=index: forced(model, index)([record])
-                for index, scale in enumerate(cfg.MODEL.DLD.SCALES)
-            }
-            jobs["full resolution, no selector"] = lambda: _without_selector(model, record)
+            jobs = {f"scale {s}": partial(_at_scale, model, i, record) for i, s in enumerate(cfg.MODEL.DLD.SCALES)}
+            jobs["full resolution, no selector"] = partial(_without_selector, model, record)
             limits = {f"scale {s}": round(s**2 + 0.10, 2) for s in (0.3, 0.5, 0.8)}
             title = f"Inference, {name}, S-{short_side} (random weights, nothing found)"
-            report(title, take_turns(jobs, args.repeats), "full resolution, no selector", limits)
+            print(report(title, take_turns(jobs, args.repeats), "full resolution, no selector", limits))
+
+
+def _at_scale(model: torch.nn.Module, index: int, record: dict) -> list[dict]:
+    return forced(model, index)([record])
 
 
 def _without_selector(model: torch.nn.Module, record: dict) -> list[dict]:
@@ -248,7 +166,7 @@ def benchmark_decoding(args: argparse.Namespace) -> None:
         args.repeats,
     )
     limits = {"greedy, all words end at once": 0.2, "beam search of width 3, 33 steps": 3.0}
-    report("Decoding of 64 words", seconds, "greedy, 33 steps", limits)
+    print(report("Decoding of 64 words", seconds, "greedy, 33 steps", limits))
 
 
 def benchmark_scoring(args: argparse.Namespace) -> None:
@@ -270,8 +188,13 @@ def benchmark_scoring(args: argparse.Namespace) -> None:
     if args.lexicon:
         lexicon = load_lexicon(args.lexicon)
         jobs[f"lexicon of {len(lexicon)} words"] = lambda: evaluate_words(images, Protocol(), {"generic": lexicon})
-    report(
-        f"Scoring {len(images)} images, {words} read words", take_turns(jobs, min(args.repeats, 3)), "no lexicon", {}
+    print(
+        report(
+            f"Scoring {len(images)} images, {words} read words",
+            take_turns(jobs, min(args.repeats, 3)),
+            "no lexicon",
+            {},
+        )
     )
 
 

@@ -10,6 +10,7 @@ when it lies in the cheaper half of the candidate scales for large words, and in
 import argparse
 import json
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from detectron2.modeling import build_model
 from detectron2.structures import Instances
 from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
-from tqdm import tqdm, trange
+from tqdm import trange
 
 from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import PAD, Charset
@@ -29,7 +30,7 @@ from dld_spotter.data.synthetic import draw_scene
 from dld_spotter.engine.optimizer import build_optimizer
 from dld_spotter.modeling.dld import DLDSpotter, cheapest_equal_scale, evaluating
 from dld_spotter.modeling.rescale import rescale_images, rescale_words
-from dld_spotter.modeling.spotter import Spotter, target_tokens
+from dld_spotter.modeling.spotter import Reading, Spotter
 from dld_spotter.structures import WordPolygons
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,6 +47,7 @@ EPOCHS = 50
 
 # What differs from the light config: widths and lengths, for a reader of eight letters.
 CONFIG = {
+    "MODEL.DEVICE": "cpu",
     "MODEL.WEIGHTS": "",
     "MODEL.TEXT.MAX_LENGTH": 4,
     "MODEL.LIGHT_RESNET.STEM_CHANNELS": 16,
@@ -83,24 +85,184 @@ def draw_record(rng: np.random.Generator, kind: str, charset: Charset, number: i
     return {"image": image, "height": SIZE[0], "width": SIZE[1], "instances": words}
 
 
-def train_reader(cfg: CfgNode, scales: Sequence[float], steps: int, seed: int) -> nn.Module:
+def read_at(spotter: Spotter, records: Sequence[dict], scale: float) -> Reading:
+    """The words of some records read at a scale, their own characters fed in."""
+    images = spotter.preprocess_image(records)
+    words = [record["instances"].to(images.tensor.device) for record in records]
+    rescaled = rescale_images(images, scale)
+    return spotter.read(rescaled, rescale_words(words, images, rescaled, scale))
+
+
+def train_reader(cfg: CfgNode, scales: Sequence[float], steps: int, seed: int) -> Spotter:
     """A spotter whose reading branch has learnt both kinds at each of the scales; it cannot find words."""
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 1])
     charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
     spotter = build_model(cfg).train()
     optimizer = build_optimizer(cfg, spotter)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, cfg.SOLVER.BASE_LR, max(steps, 2), pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, cfg.SOLVER.BASE_LR, steps + 1, pct_start=0.1)
     numbers = {"large": WORDS, "small": SMALL_WORDS_TO_READ}
     progress = trange(steps, desc="reader", unit="step")
     for step in progress:
-        records = [draw_record(rng, KINDS[i % 2], charset, numbers[KINDS[i % 2]]) for i in range(BATCH)]
+        records = [draw_record(rng, kind, charset, numbers[kind]) for kind in KINDS * (BATCH // 2)]
         with EventStorage(step):
-            logits, target = read_at(spotter, records, scales[rng.integers(len(scales))])
-            loss = spotter.roi_heads.text_head.losses  # placeholder
+            reading = read_at(spotter, records, scales[rng.integers(len(scales))])
+            loss = sum(spotter.reading_losses(reading).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
         progress.set_postfix(loss=f"{loss.item():.2f}", refresh=False)
     return spotter
+
+
+def freeze(spotter: Spotter) -> None:
+    """No gradient, and running statistics that stay, although the training step puts the student in training mode."""
+    spotter.requires_grad_(False)
+    for module in spotter.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.0
+
+
+def train_selector(cfg: CfgNode, reader: dict[str, Tensor], gamma: float, steps: int, seed: int) -> DLDSpotter:
+    """A DLDSpotter around a frozen reader, its selector trained from scratch on images drawn on the way."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng([seed, 2])
+    charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
+    cfg = cfg.clone()
+    cfg.merge_from_list(["MODEL.META_ARCHITECTURE", "DLDSpotter", "MODEL.DLD.GAMMA", gamma])
+    model = build_model(cfg).train()
+    for spotter in (model.student, model.teacher):
+        spotter.load_state_dict(reader)
+        freeze(spotter)
+    optimizer = build_optimizer(cfg, model)
+    progress = trange(steps, desc=f"selector, gamma {gamma:g}", unit="step")
+    for step in progress:
+        epoch = step * EPOCHS // steps
+        model.temperature.fill_(cfg.MODEL.DLD.TEMPERATURE * cfg.MODEL.DLD.TEMPERATURE_DECAY**epoch)
+        records = [draw_record(rng, kind, charset) for kind in KINDS * (BATCH // 2)]
+        with EventStorage(step) as storage:
+            loss = sum(model(records).values())
+            figures = {name: storage.latest()[f"selector/{name}"][0] for name in ("mean_cost", "entropy")}
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        progress.set_postfix({name: f"{value:.2f}" for name, value in figures.items()}, refresh=False)
+    return model.eval()
+
+
+@torch.no_grad()
+def read_everything(
+    spotter: Spotter, images: dict[str, list[dict]], scales: Sequence[float]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """For each kind: whether each word is read right at each scale and at full resolution (k + 1, images, WORDS), and
+    the index of the cheapest scale at which all words of an image are read as at full resolution (images,)."""
+    found = {}
+    with evaluating(spotter):
+        for kind, records in images.items():
+            readings = [[read_at(spotter, part, scale) for scale in (*scales, 1.0)] for part in in_batches(records)]
+            target = [row[0].target for row in readings]
+            right, cheapest = [], []
+            for row, tokens in zip(readings, target, strict=True):
+                valid = tokens != PAD
+                logits = torch.stack([reading.logits for reading in row])
+                right.append(((logits.argmax(dim=-1) == tokens) | ~valid).all(dim=2).unflatten(1, (-1, WORDS)))
+                image_of_word = torch.arange(len(tokens)) // WORDS
+                costs = torch.tensor([scale**2 for scale in scales])
+                number = len(tokens) // WORDS
+                cheapest.append(cheapest_equal_scale(logits[:-1], logits[-1], valid, image_of_word, number, costs))
+            found[kind] = torch.cat(right, dim=1), torch.cat(cheapest)
+    return found
+
+
+def in_batches(records: Sequence[dict], size: int = 16) -> list[Sequence[dict]]:
+    """The records in their order, ``size`` at a time."""
+    return [records[start : start + size] for start in range(0, len(records), size)]
+
+
+@torch.no_grad()
+def judge(model: DLDSpotter, images: dict[str, list[dict]], read: dict[str, tuple[Tensor, Tensor]]) -> dict:
+    """What a trained selector chooses for held-out images, as inference asks it, and what that is worth."""
+    scales, count = model.scales, len(model.scales)
+    result: dict = {"share": {}, "right": {}, "words_read": {}, "cheapest_within_one": {}}
+    costs = []
+    for kind, records in images.items():
+        batches = [model.student.preprocess_image(part) for part in in_batches(records)]
+        chosen = torch.tensor([scales.index(scale) for part in batches for scale in model.choose_scales(part)])
+        right, cheapest = read[kind]
+        result["share"][kind] = [(chosen == index).float().mean().item() for index in range(count)]
+        is_right = chosen < count / 2 if kind == "large" else chosen >= count / 2
+        result["right"][kind] = is_right.float().mean().item()
+        result["words_read"][kind] = right[chosen, torch.arange(len(chosen))].float().mean().item()
+        result["cheapest_within_one"][kind] = ((chosen - cheapest).abs() <= 1).float().mean().item()
+        costs.append(model.costs[chosen].mean().item())
+    result["mean_cost"] = float(np.mean(costs))
+    result["right_choices"] = float(np.mean(list(result["right"].values())))
+    return result
+
+
+def report(scales: Sequence[float], read: dict, results: dict[float, dict]) -> None:
+    """Print the reader's accuracy and the choices as tables."""
+    header = "".join(f"{scale:7g}" for scale in scales)
+    print(f"\nShare of words read right by the frozen reader\n{'scale':<26}{header}      1")
+    for kind, (right, _) in read.items():
+        print(f"{kind:<26}" + "".join(f"{100 * value:6.1f}%" for value in right.float().mean(dim=(1, 2)).tolist()))
+    print(f"\nShare of held-out images for which each scale is chosen\n{'gamma, kind':<26}{header}   right  words read")
+    for gamma, result in results.items():
+        for kind in KINDS:
+            share = "".join(f"{100 * value:6.1f}%" for value in result["share"][kind])
+            figures = f"{100 * result['right'][kind]:7.1f}%{100 * result['words_read'][kind]:10.1f}%"
+            print(f"{f'{gamma:g}, {kind}':<26}{share}{figures}")
+    print(f"\n{'gamma':<8}{'right choices':>14}{'mean cost':>11}{'within one step of the cheapest equal scale':>46}")
+    for gamma, result in results.items():
+        near = np.mean(list(result["cheapest_within_one"].values()))
+        print(f"{gamma:<8g}{100 * result['right_choices']:13.1f}%{result['mean_cost']:11.3f}{100 * near:45.1f}%")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 0 if 90% of the choices are right at the first gamma, and the mean cost falls as gamma rises; else 1."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--gammas", type=float, nargs="+", default=[0.1, 0.03, 0.3, 1.0], help="the first is judged")
+    parser.add_argument("--reader-steps", type=int, default=800)
+    parser.add_argument("--selector-steps", type=int, default=200)
+    parser.add_argument("--images", type=int, default=128, help="held-out images of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("output") / "toy_selection", help="folder of the results")
+    parser.add_argument("opts", nargs="*", metavar="KEY VALUE", help="changes to the config, after --")
+    args = parser.parse_args(argv)
+    logging.getLogger("torch.fx").setLevel(logging.ERROR)
+    start = time.monotonic()
+
+    cfg = toy_cfg(*args.opts)
+    scales = tuple(cfg.MODEL.DLD.SCALES)
+    charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
+    rng = np.random.default_rng([args.seed, 3])
+    held_out = {kind: [draw_record(rng, kind, charset) for _ in range(args.images)] for kind in KINDS}
+
+    reader_cfg = cfg.clone()
+    reader_cfg.SOLVER.BASE_LR = 2 * cfg.SOLVER.BASE_LR
+    reader = train_reader(reader_cfg, (*scales, 1.0), args.reader_steps, args.seed)
+    read = read_everything(reader, held_out, scales)
+    results = {}
+    for gamma in args.gammas:
+        model = train_selector(cfg, reader.state_dict(), gamma, args.selector_steps, args.seed)
+        results[gamma] = judge(model, held_out, read)
+    report(scales, read, results)
+    seconds = time.monotonic() - start
+    costs = [results[gamma]["mean_cost"] for gamma in sorted(results)]
+    falls = all(low > high for low, high in zip(costs[:-1], costs[1:], strict=True))
+    judged = args.gammas[0]
+    right = results[judged]["right_choices"]
+    print(
+        f"\nRight choices at gamma {judged:g}: {100 * right:.1f}% of {2 * args.images} held-out images; the mean cost "
+        f"{'falls' if falls else 'DOES NOT FALL'} as gamma rises. {seconds / 60:.1f} minutes."
+    )
+    accuracy = {kind: right.float().mean(dim=(1, 2)).tolist() for kind, (right, _) in read.items()}
+    record = {"scales": scales, "words_read_by_scale": accuracy, "gammas": results, "seconds": seconds}
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / "figures.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return int(right < 0.9 or not falls)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,7 +5,7 @@ from detectron2.structures import Boxes
 from torch import nn
 from torch.nn import functional as F
 
-from dld_spotter.modeling.recognition.masked_pooler import MaskedRoIPooler, mask_coverage
+from dld_spotter.modeling.recognition.masked_pooler import MaskedRoIPooler, WordUpsampler, mask_coverage
 from dld_spotter.structures import WordPolygons
 
 SIZE = (8, 32)
@@ -120,3 +120,34 @@ def test_one_sample_a_bin_is_crop_times_mask_then_bilinear_resize():
     word = pool(pooler, rectangle(40, 20, 168, 60), features)
     crop = F.interpolate(features[:, :, 5:15, 10:42], SIZE, mode="bilinear", align_corners=False)
     torch.testing.assert_close(word[..., 1:-1, 1:-1], crop[..., 1:-1, 1:-1], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["BN", ""])
+def test_the_deconvolution_starts_as_a_copy_of_each_cell(norm):
+    roi = torch.rand(3, 5, 8, 32)
+    doubled = WordUpsampler(5, norm).eval()(roi)
+    torch.testing.assert_close(doubled, roi.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3), rtol=1e-4, atol=0)
+
+
+def test_the_deconvolution_is_one_matrix_for_each_of_four_neighbours():
+    upsampler = WordUpsampler(3, "").eval()
+    nn.init.normal_(upsampler.deconv.weight)
+    nn.init.normal_(upsampler.deconv.bias)
+    roi, weight = torch.randn(2, 3, 4, 6), upsampler.deconv.weight
+    doubled = upsampler(roi)
+    assert doubled.shape == (2, 3, 8, 12)
+    for row in range(2):
+        for column in range(2):
+            mixed = torch.einsum("rchw,cd->rdhw", roi, weight[:, :, row, column])
+            expected = (mixed + upsampler.deconv.bias[:, None, None]).clamp(min=0)
+            torch.testing.assert_close(doubled[:, :, row::2, column::2], expected)
+
+
+def test_upsampled_words_have_twice_the_size_in_both_orientations():
+    pooler = MaskedRoIPooler(in_channels=2, out_channels=3, output_size=SIZE, stride=STRIDE, upsample=True).eval()
+    plain = MaskedRoIPooler(in_channels=2, out_channels=3, output_size=SIZE, stride=STRIDE).eval()
+    assert plain.load_state_dict(pooler.state_dict(), strict=False).missing_keys == []
+    words = WordPolygons.cat([rectangle(40, 20, 168, 52), rectangle(100, 10, 116, 138)])
+    torch.testing.assert_close(pool(pooler, words)[:, :, ::2, 1::2], pool(plain, words), rtol=1e-4, atol=1e-6)
+    assert pooler.word_size == (16, 64) and plain.word_size == SIZE
+    assert pool(pooler.train(), WordPolygons.from_list([])).shape == (0, 3, 16, 64)
