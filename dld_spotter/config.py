@@ -221,6 +221,11 @@ def check_cfg(cfg: CN) -> None:
         )
     if cfg.INPUT.TEXT.UNKNOWN not in ("ignore", "detect", "error"):
         raise ValueError(f"INPUT.TEXT.UNKNOWN is '{cfg.INPUT.TEXT.UNKNOWN}'; use 'ignore', 'detect' or 'error'.")
+    if not 0 <= cfg.MODEL.DLD.FIXED_SCALE <= 1:
+        raise ValueError(
+            f"MODEL.DLD.FIXED_SCALE is {cfg.MODEL.DLD.FIXED_SCALE}; it is a share of the full resolution above 0 and up "
+            "to 1, or 0 to let the selector decide."
+        )
 
 
 def _explain_unknown_key(cfg: CN, message: str, config_file: str | None) -> str:

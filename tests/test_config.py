@@ -155,6 +155,8 @@ def test_unknown_keys_are_named_with_a_suggestion(tmp_path):
         ("MODEL.DEVICE", "gpu", "MODEL.DEVICE is 'gpu'"),
         ("INPUT.RANDOM_FLIP", "horizontal", "mirrored"),
         ("INPUT.TEXT.UNKNOWN", "drop", "'ignore', 'detect' or 'error'"),
+        ("MODEL.DLD.FIXED_SCALE", 1.5, "FIXED_SCALE is 1.5"),
+        ("MODEL.DLD.FIXED_SCALE", -0.5, "FIXED_SCALE is -0.5"),
     ],
 )
 def test_wrong_values_are_named(key, value, message):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from dld_spotter.evaluation.submission import write_results
 from dld_spotter.image_io import IMAGE_SUFFIXES
+from dld_spotter.modeling import DLDSpotter
 from dld_spotter.predictor import TextPredictor
 from dld_spotter.results import TextResult, write_image
 
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--show", action="store_true", help="show each drawing in a window")
     parser.add_argument("--show-scores", action="store_true", help="write the scores behind the words")
     parser.add_argument("--confidence-threshold", type=float, metavar="T", help="leave out less certain detections")
+    parser.add_argument("--scale", type=float, metavar="S", help="share of the full resolution at which DLD shall read")
     parser.add_argument("--lexicon", metavar="PATH", help="list of the words that may occur, one a line")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="images a forward pass at most")
@@ -64,7 +66,13 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> list[TextResult]:
     paths = _expand_patterns(args.input)
     output = _prepare_output(args.output, paths)
-    predictor = TextPredictor(args.config_file, args.weights, args.device, args.opts, args.confidence_threshold)
+    opts = args.opts if args.scale is None else [*args.opts, "MODEL.DLD.FIXED_SCALE", args.scale]
+    predictor = TextPredictor(args.config_file, args.weights, args.device, opts, args.confidence_threshold)
+    if args.scale is not None and not isinstance(predictor.model, DLDSpotter):
+        raise ValueError(
+            f"--scale needs a DLDSpotter, and {args.config_file} is a {predictor.cfg.MODEL.META_ARCHITECTURE}; "
+            "its input size is set with --opts INPUT.MIN_SIZE_TEST PIXELS."
+        )
     results = predictor(paths, args.batch_size, lexicon=args.lexicon)
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)

@@ -71,25 +71,3 @@ def test_the_deconvolution_also_works_at_inference():
     model.student.roi_heads.text_head.encoder.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape))
     found = model(toy_batch((2,)))[0]["instances"]
     assert len(found) > 0 and found.has("pred_text") and seen[0][2:] == (16, 64)
-
-
-def test_the_deconvolution_learns():
-    """A student that pools 8 x 32 comes nearer to the features of its 16 x 64 teacher by training the layer alone."""
-    model = build("DLD_16x64-8x32")
-    batch = toy_batch((3, 3))
-    teacher, student = model.teacher.eval(), model.student
-    student.load_state_dict(teacher.state_dict(), strict=False)
-    images, words = teacher.preprocess_image(batch), readable_words([record["instances"] for record in batch])
-    with torch.no_grad():
-        goal = teacher.pool(images, words)
-    layer = student.roi_heads.text_head.pooler.upsample
-    optimizer = torch.optim.AdamW(layer.parameters(), lr=1e-2)
-    student.eval()
-    distances = []
-    for _ in range(30):
-        loss = torch.nn.functional.mse_loss(student.pool(images, words), goal)
-        distances.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert distances[-1] < 0.8 * distances[0]

@@ -1,6 +1,7 @@
 """Characters from contextual features, one after the other, with additive attention (Bahdanau et al., ICLR 2015).
 
-Shapes: R words, N positions of the context, D its channels, H hidden units, T steps, V characters and special tokens.
+Shapes: R words, K sequences a word that go on side by side (1 but in beam search), N positions of the context, D its
+channels, H hidden units, T steps, V characters and special tokens.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from dld_spotter.data.charset import END, PAD, START
 
 
 class DecoderState(NamedTuple):
-    """Hidden state and cell of the decoder's LSTM, (R, H) each."""
+    """Hidden state and cell of the decoder's LSTM, (R, K, H) each."""
 
     hidden: Tensor
     cell: Tensor
@@ -61,21 +62,21 @@ class AttentionDecoder(nn.Module):
         """Project (R, N, D) context once for all steps."""
         return DecoderMemory(context, self.key(context))
 
-    def start(self, context: Tensor) -> DecoderState:
-        """The all-zero state of R words."""
-        zeros = context.new_zeros(len(context), self.hidden_size)
+    def start(self, context: Tensor, sequences: int = 1) -> DecoderState:
+        """The all-zero state of R words with K sequences each."""
+        zeros = context.new_zeros(len(context), sequences, self.hidden_size)
         return DecoderState(zeros, zeros)
 
     def step(self, token_gates: Tensor, state: DecoderState, memory: DecoderMemory) -> DecoderState:
         """One step of the recurrence.
 
         Args:
-            token_gates: (R, 4 H), ``self.token_gates`` of the previous tokens.
+            token_gates: (R, K, 4 H), ``self.token_gates`` of the previous tokens.
         """
-        energy = self.energy(torch.tanh(memory.keys + self.query(state.hidden)[:, None]))[..., 0]
-        glimpse = torch.bmm(energy.softmax(dim=1)[:, None], memory.context)[:, 0]
-        gates = token_gates + self.gates(torch.cat([glimpse, state.hidden], dim=1))
-        enter, forget, candidate, leave = gates.chunk(4, dim=1)
+        energy = self.energy((memory.keys[:, None] + self.query(state.hidden)[:, :, None]).tanh_())[..., 0]
+        glimpse = torch.bmm(energy.softmax(dim=2), memory.context)  # (R, K, D)
+        gates = token_gates + self.gates(torch.cat([glimpse, state.hidden], dim=2))
+        enter, forget, candidate, leave = gates.chunk(4, dim=2)
         cell = forget.sigmoid() * state.cell + enter.sigmoid() * candidate.tanh()
         return DecoderState(leave.sigmoid() * cell.tanh(), cell)
 
@@ -90,13 +91,13 @@ class AttentionDecoder(nn.Module):
             (R, T, V); step t has seen the target's first t tokens.
         """
         previous = F.pad(target[:, :-1], (1, 0), value=START)
-        token_gates = self.token_gates(previous).unbind(dim=1)
+        token_gates = self.token_gates(previous).split(1, dim=1)
         memory, state = self.remember(context), self.start(context)
         hidden = []
         for gates in token_gates:
             state = self.step(gates, state, memory)
             hidden.append(state.hidden)
-        return self.classify(torch.stack(hidden, dim=1))
+        return self.classify(torch.cat(hidden, dim=1))
 
     @torch.no_grad()
     def greedy(self, context: Tensor, max_steps: int) -> tuple[Tensor, Tensor]:
@@ -115,8 +116,8 @@ class AttentionDecoder(nn.Module):
         memory, state = self.remember(context), self.start(context)
         tokens, log_probs = [], []
         for _ in range(max_steps if words else 0):
-            state = self.step(self.token_gates(token), state, memory)
-            log_prob, token = token_log_probs(self.classify(state.hidden)).max(dim=1)
+            state = self.step(self.token_gates(token[:, None]), state, memory)
+            log_prob, token = token_log_probs(self.classify(state.hidden[:, 0])).max(dim=1)
             token = token.masked_fill(ended, PAD)
             tokens.append(token)
             log_probs.append(log_prob.masked_fill(ended, 0))
@@ -133,7 +134,7 @@ class AttentionDecoder(nn.Module):
 def token_log_probs(logits: Tensor) -> Tensor:
     """Log-probabilities of the tokens that can be said: padding is no token of a word."""
     logits = logits.float()
-    blocked = torch.zeros_like(logits[0])
+    blocked = logits.new_zeros(logits.shape[-1])
     blocked[PAD] = -torch.inf
     return (logits + blocked).log_softmax(dim=-1)
 

@@ -34,31 +34,24 @@ def beam_search(decoder: AttentionDecoder, context: Tensor, width: int, max_step
     words, device = len(context), context.device
     if words == 0:
         return torch.zeros(0, width, 1, dtype=torch.long, device=device), torch.zeros(0, width, device=device)
-    memory = decoder.remember(context.repeat_interleave(width, dim=0))
-    state = decoder.start(memory.context)
+    memory, state = decoder.remember(context), decoder.start(context, width)
     tokens = torch.full((words, width, 1), START, dtype=torch.long, device=device)
     # All beams of a word begin alike: only the first may be continued.
     scores = torch.full((words, width), -torch.inf, device=device)
     scores[:, 0] = 0
-    first_row = torch.arange(words, device=device)[:, None] * width
+    # An ended sequence goes on with padding, at no cost.
+    stay_ended = torch.full((decoder.num_tokens,), -torch.inf, device=device)
+    stay_ended[PAD] = 0
     for _ in range(max_steps):
         last = tokens[:, :, -1]
         ended = (last == END) | (last == PAD) & (tokens.shape[2] > 1)
-        state = decoder.step(decoder.token_gates(last.flatten()), state, memory)
-        log_probs = token_log_probs(decoder.classify(state.hidden)).unflatten(0, (words, width))
-        log_probs = torch.where(ended[:, :, None], _stay_ended(log_probs), log_probs)
+        state = decoder.step(decoder.token_gates(last), state, memory)
+        log_probs = token_log_probs(decoder.classify(state.hidden))  # (R, K, V)
+        log_probs = torch.where(ended[:, :, None], stay_ended, log_probs)
         scores, best = (scores[:, :, None] + log_probs).flatten(1).topk(width, dim=1)
         parent, token = best // log_probs.shape[2], best % log_probs.shape[2]
         tokens = torch.cat([tokens.gather(1, parent[:, :, None].expand_as(tokens)), token[:, :, None]], dim=2)
-        rows = (first_row + parent).flatten()
-        state = DecoderState(*(part[rows] for part in state))
+        state = DecoderState(*(part.gather(1, parent[:, :, None].expand_as(part)) for part in state))
         if ((token == END) | (token == PAD)).all():
             break
     return tokens[:, :, 1:], scores
-
-
-def _stay_ended(log_probs: Tensor) -> Tensor:
-    """An ended sequence goes on with padding, at no cost."""
-    stay = torch.full_like(log_probs, -torch.inf)
-    stay[..., PAD] = 0
-    return stay

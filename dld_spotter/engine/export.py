@@ -1,0 +1,140 @@
+"""A trained model as it is given away: what inference needs, in one weights file and one YAML file."""
+
+import logging
+import os
+from pathlib import Path
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.modeling import build_model
+from torch import Tensor, nn
+
+from dld_spotter.config import check_cfg
+from dld_spotter.data.charset import Charset
+from dld_spotter.engine.checkpoint import CHARSET_SUFFIX, describe_difference, read_checkpoint
+from dld_spotter.modeling.dld import DLDSpotter
+
+logger = logging.getLogger(__name__)
+
+# Sections of a config that inference reads; the others hold the training run, with its files and folders.
+SECTIONS = ("MODEL", "INPUT", "TEST", "VERSION")
+
+
+def export_model(
+    cfg: CfgNode,
+    weights: str | os.PathLike,
+    folder: str | os.PathLike,
+    *,
+    half: bool = False,
+    fixed_scale: float | None = None,
+) -> tuple[Path, Path]:
+    """Write ``model.pth`` and ``model.yaml``: a checkpoint without teacher, optimiser and schedule, and its config.
+
+    The config knows its weights by their absolute path. A charset that is not built in is written beside them.
+
+    Args:
+        cfg: the config that the model was trained with.
+        weights: a checkpoint of the training.
+        folder: where to write; made if need be.
+        half: store float16, half as large. The model still computes in float32, with weights of three digits.
+        fixed_scale: let a DLDSpotter read at this scale instead of the selector's; None leaves it as configured.
+
+    Returns:
+        the paths of the weights and of the config.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: the checkpoint does not fit the config or has other characters; or a scale that cannot be.
+    """
+    folder, cfg = Path(folder).resolve(), inference_cfg(cfg, fixed_scale)
+    path = folder / "model.pth"
+    if not Path(weights).is_file():
+        raise FileNotFoundError(f"there is no checkpoint {weights}; give the .pth file of a training run.")
+    if path.exists() and path.samefile(weights):
+        raise ValueError(f"the export would replace the checkpoint {weights}; give another folder.")
+    charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
+    model = _without_numbers(cfg)
+    if fixed_scale is not None and not isinstance(model, DLDSpotter):
+        raise ValueError(
+            f"a scale can only be fixed for a DLDSpotter, not for a {cfg.MODEL.META_ARCHITECTURE}; set its input size "
+            "with INPUT.MIN_SIZE_TEST."
+        )
+    kept = select_weights(read_checkpoint(os.fspath(weights)).get("model", {}), model, charset, os.fspath(weights))
+    if half:
+        kept = {name: to_half(value) for name, value in kept.items()}
+
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({"model": kept}, path)
+    cfg.MODEL.WEIGHTS = str(path)
+    if Path(cfg.MODEL.TEXT.CHARSET).is_file():
+        cfg.MODEL.TEXT.CHARSET = str(folder / "charset.txt")
+        Path(cfg.MODEL.TEXT.CHARSET).write_text("".join(charset.characters), encoding="utf-8")
+    config = folder / "model.yaml"
+    config.write_text(_dump(cfg), encoding="utf-8")
+    return path, config
+
+
+def inference_cfg(cfg: CfgNode, fixed_scale: float | None = None) -> CfgNode:
+    """The config of the same model without a teacher, on the CPU, at a fixed scale if one is given."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.MODEL.DLD.TEACHER = False
+    cfg.MODEL.DLD.TEACHER_WEIGHTS = ""
+    if fixed_scale is not None:
+        cfg.MODEL.DLD.FIXED_SCALE = float(fixed_scale)
+    check_cfg(cfg)
+    return cfg
+
+
+def select_weights(weights: dict[str, Tensor], model: nn.Module, charset: Charset, source: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint that a model has.
+
+    Args:
+        weights: of the checkpoint.
+        model: only the names and shapes of its tensors count.
+        charset: of the model.
+        source: the checkpoint's name, for messages.
+
+    Raises:
+        ValueError: other characters, or a tensor that lacks or has another shape.
+    """
+    wanted = model.state_dict()
+    found = {name.removeprefix("module."): torch.as_tensor(value) for name, value in weights.items()}
+    expected = charset.code_points()
+    for name, value in found.items():
+        if name in wanted and name.endswith(CHARSET_SUFFIX) and not torch.equal(value, expected):
+            raise ValueError(
+                f"{source} was trained with other characters: {describe_difference(value, expected)} "
+                "Set MODEL.TEXT.CHARSET to the characters of the checkpoint."
+            )
+    misfits = [name for name in wanted if name not in found or found[name].shape != wanted[name].shape]
+    if misfits:
+        raise ValueError(
+            f"{source} does not fit the config: {len(misfits)} of the model's {len(wanted)} tensors are not in it or "
+            f"have another shape, {', '.join(misfits[:3])} among them. Give the config that it was trained with."
+        )
+    return {name: found[name] for name in wanted}
+
+
+def to_half(value: Tensor) -> Tensor:
+    """Floating-point numbers in float16, unless one of them would become infinite; others as they are."""
+    if not value.is_floating_point():
+        return value
+    halved = value.half()
+    return halved if torch.equal(halved.isfinite(), value.isfinite()) else value
+
+
+def _without_numbers(cfg: CfgNode) -> nn.Module:
+    """The model on the "meta" device, which costs neither time nor memory."""
+    cfg = cfg.clone()
+    cfg.MODEL.DEVICE = "meta"
+    with torch.device("meta"):
+        return build_model(cfg)
+
+
+def _dump(cfg: CfgNode) -> str:
+    """YAML of the sections for inference; the device is left to the machine that loads it."""
+    kept = CfgNode({name: cfg[name] for name in SECTIONS}).clone()
+    del kept.MODEL.DEVICE
+    return f"# A trained {cfg.MODEL.META_ARCHITECTURE} for inference, written by tools/export_model.py.\n{kept.dump()}"
