@@ -28,11 +28,14 @@ SELECTOR = "selector"
 OTHER = "other"
 
 Parts = Mapping[str, Sequence[str]]
+Size = tuple[int, int]  # height and width of an image as the network gets it
 
 
 def part_of(name: str, parts: Parts) -> str:
     """The part whose prefix is the longest that a module's or parameter's name begins with; else "other"."""
-    matching = [(len(prefix), part) for part, prefixes in parts.items() for prefix in prefixes if name.startswith(prefix)]
+    matching = [
+        (len(prefix), part) for part, prefixes in parts.items() for prefix in prefixes if name.startswith(prefix)
+    ]
     return max(matching)[1] if matching else OTHER
 
 
@@ -82,6 +85,8 @@ def count_multiply_adds(run: Callable[[], object], module: nn.Module, parts: Par
 class CostModel:
     """What a model's inference costs on one image of a given size; sizes that pad alike are counted once.
 
+    Images are padded, and candidates resized, as in inference.
+
     Args:
         model: a Spotter, or a DLDSpotter. Of the latter, the student and the selector infer; the teacher is what their
             cost is compared with, and an exported student without one is compared with itself at full resolution.
@@ -95,7 +100,10 @@ class CostModel:
             student, teacher, selector = model.student, model.teacher, model.selector
             self.scales = model.scales
         if not isinstance(student, Spotter):
-            raise ValueError(f"{type(student).__name__} is no Spotter: it cannot say what its parts cost.")
+            raise ValueError(
+                f"{type(student).__name__} cannot be counted: it is no Spotter. Known are MODEL.META_ARCHITECTURE "
+                "DLDSpotter and the spotters that MODEL.DLD.SPOTTER can name."
+            )
         self.work = work
         self.parts = dict(student.cost_parts)
         self._student = _on_meta(student)
@@ -103,15 +111,19 @@ class CostModel:
         self._selector = _on_meta(selector) if selector is not None else None
         self._counted: dict[tuple, dict[str, int]] = {}
 
-    def student(self, size: tuple[int, int], scale: float = 1.0, work: Workload | None = None) -> dict[str, int]:
-        """Multiply-adds by part at a scale of the network's input (height, width), the selector left out."""
+    def student(self, size: Size, scale: float, work: Workload | None = None) -> dict[str, int]:
+        """Multiply-adds by part of the student at a scale of the network's input ``size``, without the selector.
+
+        Args:
+            work: in place of the cost model's own.
+        """
         return self._spot(self._student, size, scale, work)
 
-    def teacher(self, size: tuple[int, int]) -> dict[str, int]:
-        """Multiply-adds by part at full resolution."""
-        return self._spot(self._teacher, size, 1.0, None)
+    def teacher(self, size: Size, work: Workload | None = None) -> dict[str, int]:
+        """Multiply-adds by part of the teacher, at full resolution."""
+        return self._spot(self._teacher, size, 1.0, work)
 
-    def selector(self, size: tuple[int, int]) -> int:
+    def selector(self, size: Size) -> int:
         """Multiply-adds of the selector, which sees the full resolution; 0 without one."""
         if self._selector is None:
             return 0
@@ -121,12 +133,16 @@ class CostModel:
             self._counted[key] = count_multiply_adds(lambda: self._selector(images), self._selector, {})
         return sum(self._counted[key].values())
 
+    def inference(self, size: Size, scale: float, work: Workload | None = None) -> dict[str, int]:
+        """Multiply-adds by part of student and selector."""
+        return self.student(size, scale, work) | {SELECTOR: self.selector(size)}
+
     def parameters(self) -> dict[str, int]:
         """Parameters of student and selector by part."""
         selector = sum(p.numel() for p in self._selector.parameters()) if self._selector is not None else 0
         return count_parameters(self._student, self.parts) | {SELECTOR: selector}
 
-    def _spot(self, spotter: Spotter, size: tuple[int, int], scale: float, work: Workload | None) -> dict[str, int]:
+    def _spot(self, spotter: Spotter, size: Size, scale: float, work: Workload | None) -> dict[str, int]:
         work = work or self.work
         images = rescale_images(self._images(size), scale)
         key = (spotter, work, *images.tensor.shape)
@@ -135,7 +151,7 @@ class CostModel:
             self._counted[key] = count_multiply_adds(lambda: spotter.rehearse(images, work), spotter, parts)
         return self._counted[key]
 
-    def _images(self, size: tuple[int, int]) -> ImageList:
+    def _images(self, size: Size) -> ImageList:
         """One image without values, padded as the spotter pads it."""
         image = torch.zeros(3, *size, dtype=torch.uint8, device="meta")
         return self._student.preprocess_image([{"image": image}])

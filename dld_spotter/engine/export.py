@@ -1,6 +1,5 @@
 """A trained model as it is given away: what inference needs, in one weights file and one YAML file."""
 
-import logging
 import os
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from dld_spotter.config import check_cfg
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine.checkpoint import CHARSET_SUFFIX, describe_difference, read_checkpoint
 from dld_spotter.modeling.dld import DLDSpotter
-
-logger = logging.getLogger(__name__)
 
 # Sections of a config that inference reads; the others hold the training run, with its files and folders.
 SECTIONS = ("MODEL", "INPUT", "TEST", "VERSION")
@@ -97,7 +94,7 @@ def select_weights(weights: dict[str, Tensor], model: nn.Module, charset: Charse
         source: the checkpoint's name, for messages.
 
     Raises:
-        ValueError: other characters, or a tensor that lacks or has another shape.
+        ValueError: other characters, or other tensors.
     """
     wanted = model.state_dict()
     found = {name.removeprefix("module."): torch.as_tensor(value) for name, value in weights.items()}
@@ -108,11 +105,14 @@ def select_weights(weights: dict[str, Tensor], model: nn.Module, charset: Charse
                 f"{source} was trained with other characters: {describe_difference(value, expected)} "
                 "Set MODEL.TEXT.CHARSET to the characters of the checkpoint."
             )
-    misfits = [name for name in wanted if name not in found or found[name].shape != wanted[name].shape]
+    # A part that only training has, such as the teacher, may be left out whole, but nothing of the others.
+    parts = tuple(f"{name}." for name, _ in model.named_children())
+    known = [name for name in found if name in wanted or name.startswith(parts)]
+    misfits = [n for n in {*wanted, *known} if n not in found or n not in wanted or found[n].shape != wanted[n].shape]
     if misfits:
         raise ValueError(
-            f"{source} does not fit the config: {len(misfits)} of the model's {len(wanted)} tensors are not in it or "
-            f"have another shape, {', '.join(misfits[:3])} among them. Give the config that it was trained with."
+            f"{source} does not fit the config: {len(misfits)} tensors are only in one of them or have another shape, "
+            f"{', '.join(sorted(misfits)[:3])} among them. Give the config that it was trained with."
         )
     return {name: found[name] for name in wanted}
 
@@ -136,5 +136,5 @@ def _without_numbers(cfg: CfgNode) -> nn.Module:
 def _dump(cfg: CfgNode) -> str:
     """YAML of the sections for inference; the device is left to the machine that loads it."""
     kept = CfgNode({name: cfg[name] for name in SECTIONS}).clone()
-    del kept.MODEL.DEVICE
+    kept.MODEL.pop("DEVICE")
     return f"# A trained {cfg.MODEL.META_ARCHITECTURE} for inference, written by tools/export_model.py.\n{kept.dump()}"

@@ -77,22 +77,24 @@ def fold_frozen_norms(module: nn.Module) -> None:
             child.__class__ = FoldedConv2d
 
 
-def single_feature(backbone: Backbone, image: Tensor, name: str) -> Tensor:
-    """One feature map of a backbone, without what only the others need.
+def unfinished_feature(backbone: Backbone, image: Tensor, name: str) -> tuple[Tensor, Conv2d | None]:
+    """One feature map of a backbone, without what only the others need, and the convolution that is left to do.
 
-    Of an FPN, the lateral convolutions and the top-down sums are computed down to this level, and the output
-    convolution of this level alone: the same numbers as ``backbone(image)[name]``.
+    Of an FPN, the lateral convolutions and the top-down sums are computed down to this level; its output convolution is
+    left to the caller, who may need it in few places: output_conv(map) is ``backbone(image)[name]``.
 
     Args:
         image: (B, 3, H, W) normalised and padded.
+
+    Returns:
+        the map, and the convolution; None where the map is finished.
     """
     levels = [f"p{feature[len('res') :]}" for feature in backbone.in_features] if isinstance(backbone, FPN) else []
     if name not in levels:
-        return backbone(image)[name]
+        return backbone(image)[name], None
     bottom_up = backbone.bottom_up(image)
-    # Both lists of convolutions run from the coarsest level to the finest.
-    wanted = len(levels) - 1 - levels.index(name)
     merged = None
+    # Both lists of convolutions run from the coarsest level to the finest.
     for index, feature in enumerate(reversed(backbone.in_features[levels.index(name) :])):
         lateral = backbone.lateral_convs[index](bottom_up[feature])
         if merged is not None:
@@ -100,4 +102,4 @@ def single_feature(backbone: Backbone, image: Tensor, name: str) -> Tensor:
             if backbone._fuse_type == "avg":
                 lateral = lateral / 2
         merged = lateral
-    return backbone.output_convs[wanted](merged)
+    return merged, backbone.output_convs[len(levels) - 1 - levels.index(name)]

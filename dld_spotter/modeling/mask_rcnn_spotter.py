@@ -6,7 +6,7 @@ from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
 from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
-from dld_spotter.modeling.backbone import fold_frozen_norms, single_feature
+from dld_spotter.modeling.backbone import fold_frozen_norms, unfinished_feature
 from dld_spotter.modeling.spotter import Reading, Spotter, Workload, readable_words, target_tokens
 
 
@@ -65,8 +65,8 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
 
     def pool(self, images: ImageList, words: list[Instances]) -> Tensor:
         """See ``Spotter.pool``."""
-        feature = single_feature(self.backbone, images.tensor, self.roi_heads.text_in_feature)
-        return self.roi_heads.text_head.pool_words(feature, words)
+        feature, before = unfinished_feature(self.backbone, images.tensor, self.roi_heads.text_in_feature)
+        return self.roi_heads.text_head.pool_words(feature, words, before)
 
     def recognize(self, roi: Tensor, target: Tensor) -> Reading:
         """See ``Spotter.recognize``."""
@@ -104,7 +104,7 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         heads.mask_head.layers(images.tensor.new_zeros(words, channels, *heads.mask_pooler.output_size))
         pooler = heads.text_head.pooler
         pooler.conv(features[heads.text_in_feature])
-        roi = images.tensor.new_zeros(words, pooler.out_channels, *pooler.output_size)
+        roi = pooler.upsample(images.tensor.new_zeros(words, pooler.out_channels, *pooler.output_size))
         heads.text_head.recognize(roi, roi.new_zeros(words, work.steps, dtype=torch.long))
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import PAD, Charset
 from dld_spotter.data.synthetic import draw_scene
-from dld_spotter.modeling.backbone import FoldedConv2d, fold_frozen_norms, single_feature
+from dld_spotter.modeling.backbone import FoldedConv2d, fold_frozen_norms, unfinished_feature
 from dld_spotter.modeling.recognition.encoder import RecognitionEncoder
 from dld_spotter.modeling.recognition.text_head import text_loss
 from dld_spotter.modeling.roi_heads import inside_ignored, split_ignored
@@ -153,7 +153,9 @@ def test_other_tokens_can_be_fed_in(spotter):
 def test_a_single_feature_equals_the_whole_pyramid(spotter, name):
     image = torch.randn(2, 3, 64, 96)
     backbone = spotter.backbone.eval()
-    torch.testing.assert_close(single_feature(backbone, image, name), backbone(image)[name])
+    feature, convolution = unfinished_feature(backbone, image, name)
+    assert (convolution is None) == (name == "p6")
+    torch.testing.assert_close(convolution(feature) if convolution else feature, backbone(image)[name])
 
 
 def test_folded_normalisation_changes_no_output_and_no_gradient():

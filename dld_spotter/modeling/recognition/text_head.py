@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec
+from detectron2.layers import Conv2d, ShapeSpec
 from detectron2.structures import Instances
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
@@ -86,18 +86,20 @@ class AttentionTextHead(nn.Module):
             "loss_weight": head.LOSS_WEIGHT,
         }
 
-    def pool_words(self, features: Tensor, words: Sequence[Instances]) -> Tensor:
+    def pool_words(self, features: Tensor, words: Sequence[Instances], before: Conv2d | None = None) -> Tensor:
         """Features of words in their true places.
 
         Args:
             features: (B, C, H, W) feature map.
             words: the words of each image, with ``gt_boxes`` and ``gt_masks``.
+            before: a 3 x 3 convolution that the feature map has still to pass.
 
         Returns:
             (R, C, rows, columns).
         """
         boxes = [w.gt_boxes for w in words]
-        return self.pooler(features, boxes, [w.image_size for w in words], polygons=[w.gt_masks for w in words])
+        polygons = [w.gt_masks for w in words]
+        return self.pooler(features, boxes, [w.image_size for w in words], polygons=polygons, before=before)
 
     def recognize(self, roi: Tensor, target: Tensor) -> Reading:
         """Read word features (R, C, rows, columns) with the tokens of ``target`` (R, T) fed to the decoder."""
