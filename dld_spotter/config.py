@@ -223,8 +223,8 @@ def check_cfg(cfg: CN) -> None:
         raise ValueError(f"INPUT.TEXT.UNKNOWN is '{cfg.INPUT.TEXT.UNKNOWN}'; use 'ignore', 'detect' or 'error'.")
     if not 0 <= cfg.MODEL.DLD.FIXED_SCALE <= 1:
         raise ValueError(
-            f"MODEL.DLD.FIXED_SCALE is {cfg.MODEL.DLD.FIXED_SCALE}; it is a share of the full resolution above 0 and up "
-            "to 1, or 0 to let the selector decide."
+            f"MODEL.DLD.FIXED_SCALE is {cfg.MODEL.DLD.FIXED_SCALE}; it is a share of the full resolution above 0, "
+            "at most 1, or 0 to let the selector decide."
         )
 
 

@@ -1,3 +1,4 @@
+import re
 from functools import cache
 from pathlib import Path
 
@@ -103,6 +104,15 @@ def test_the_recipes_are_the_rows_of_the_tables():
     assert written == expected | {f"{name}_{size}" for name in RECIPES for size in ("R50", "Light")}
 
 
+def test_the_readme_links_every_recipe_and_nothing_else():
+    text = (toy.ROOT / "projects/DLD/README.md").read_text(encoding="utf-8")
+    linked = {path for path in re.findall(r"\]\(\.\./\.\./(configs/[^)]*\.yaml)\)", text)}
+    assert linked <= set(CONFIGS)
+    assert {f"configs/DLD/{name}_R50.yaml" for name in RECIPES} <= linked
+    commands = set(re.findall(r"`evaluate (\S+) (?:ic13|ic15|tt)", text))
+    assert {f"configs/{name}.yaml" for name in commands} <= linked
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_changes_nothing_but_its_row(name):
     assert difference(load(f"configs/DLD/{name}_R50.yaml"), load("configs/DLD/Base-DLD_R50.yaml")) == RECIPES[name]
@@ -123,9 +133,9 @@ def test_the_paper_s_settings():
     solver = cfg.SOLVER
     assert (solver.OPTIMIZER, solver.BASE_LR, solver.WEIGHT_DECAY, solver.GAMMA) == ("AdamW", 1e-3, 0, 0.1)
     assert (solver.IMS_PER_BATCH, solver.REFERENCE_WORLD_SIZE) == (8 * 3, 8)
-    assert (solver.MAX_ITER, solver.STEPS) == (50 * epoch, (30 * epoch, 40 * epoch))
+    assert (50 * epoch, (30 * epoch, 40 * epoch)) == (solver.MAX_ITER, solver.STEPS)
     assert (solver.WARMUP_ITERS, solver.WARMUP_METHOD) == (500, "linear")
-    assert solver.WARMUP_FACTOR == pytest.approx(1 / 3, abs=1e-3)
+    assert pytest.approx(1 / 3, abs=1e-3) == solver.WARMUP_FACTOR
     clip = solver.CLIP_GRADIENTS
     assert (clip.ENABLED, clip.CLIP_TYPE, clip.CLIP_VALUE, clip.NORM_TYPE) == (True, "full_model", 35, 2)
     assert (cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN) == ((896,), 1600)
@@ -137,7 +147,7 @@ def test_the_paper_s_settings():
     assert weights == (1, 1, 1, 1, 1) and dld.ETA_ROI == 1
     assert cfg.MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION == (8, 32) and cfg.MODEL.ROI_TEXT_HEAD.HIDDEN_SIZE == 256
     teacher = load("configs/MaskRCNNSpotter_R50.yaml")
-    assert (teacher.SOLVER.MAX_ITER, teacher.SOLVER.STEPS) == (100 * epoch, (60 * epoch, 80 * epoch))
+    assert (100 * epoch, (60 * epoch, 80 * epoch)) == (teacher.SOLVER.MAX_ITER, teacher.SOLVER.STEPS)
 
 
 def test_unknown_keys_are_named_with_a_suggestion(tmp_path):

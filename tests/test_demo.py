@@ -76,6 +76,7 @@ def test_threshold_lexicon_weights_and_opts_reach_the_predictor(demo, photos, tm
         (["--lexicon", "gone.txt"], "gone.txt"),
         (["--batch-size", "0"], "batch_size"),
         (["--confidence-threshold", "2"], "threshold"),
+        (["--scale", "0.5"], "needs a DLDSpotter"),
         (["--opts", "MODEL.TEXT.CHARSETS", "printable95"], "Did you mean MODEL.TEXT.CHARSET"),
         (["--opts", "MODEL.TEXT.CHARSET", "printable95"], "other characters"),
         (["--opts", "MODEL.TEXT.CHARSET", "klingon"], "klingon"),

@@ -90,12 +90,12 @@ def test_the_file_holds_weights_and_nothing_else(run, exported):
     assert {name.split(".")[0] for name in after["model"]} == {"student", "selector", "temperature"}
     assert after["model"].keys() == {name for name in before["model"] if not name.startswith("teacher.")}
     assert all(torch.equal(value, before["model"][name]) for name, value in after["model"].items())
-    assert exported[1].stat().st_size < run[1].stat().st_size / 4  # teacher, and AdamW's two moments of everything
+    assert exported[1].stat().st_size < run[1].stat().st_size / 3  # teacher, and AdamW's two moments of everything
 
 
 def test_the_config_is_that_of_the_training_without_its_run(run, exported):
     ours, theirs = load_cfg(str(exported[0]), ["MODEL.DEVICE", "cpu"]), load_cfg(str(run[0]))
-    assert ours.MODEL.WEIGHTS == str(exported[1]) and not ours.MODEL.DLD.TEACHER
+    assert str(exported[1]) == ours.MODEL.WEIGHTS and not ours.MODEL.DLD.TEACHER
     for section in ("SOLVER", "DATASETS", "DATALOADER"):
         assert ours[section] == load_cfg()[section]
     ours.MODEL.WEIGHTS, ours.MODEL.DLD.TEACHER = theirs.MODEL.WEIGHTS, True

@@ -20,7 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--config-file", required=True, metavar="FILE", help="YAML file that the model was trained with")
+    parser.add_argument("--config-file", required=True, metavar="FILE", help="YAML file of the training")
     parser.add_argument("--weights", required=True, metavar="FILE", help="checkpoint of the training")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder for model.pth and model.yaml")
     parser.add_argument("--half", action="store_true", help="store float16: half the size, about three digits")

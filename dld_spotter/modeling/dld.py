@@ -3,6 +3,7 @@
 Shapes: B images, k candidate scales, R words over the whole batch, T decoding steps, V characters and special tokens.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -184,12 +185,14 @@ class DLDSpotter(nn.Module):
     def _choose(self, batch: _Batch, taught: Reading | None) -> tuple[list[int], dict[str, Tensor]]:
         """Index of the scale of each image, and the selector's losses."""
         if self.selector is None:
-            return torch.randint(len(self.scales), (len(batch.words),)).tolist(), {}
+            return torch.randint(len(self.scales), (len(batch.words),), device="cpu").tolist(), {}
         logits = self.selector(batch.images)
         choice = sample_choice(logits, self.temperature)  # (B, k)
         candidates = self._read_at_all_scales(batch)  # (k, R, T, V)
-        counts = torch.tensor([len(w) for w in batch.words])
-        image_of_word = torch.repeat_interleave(torch.arange(len(counts)), counts).to(self.device, non_blocking=True)
+        counts = torch.tensor([len(w) for w in batch.words], device="cpu")
+        image_of_word = torch.repeat_interleave(torch.arange(len(counts), device="cpu"), counts).to(
+            self.device, non_blocking=True
+        )
         words = batch.valid, image_of_word, batch.num_steps
         if self.accuracy_target == "kl":
             accuracy = accuracy_loss(choice, candidates, taught.logits, *words)
@@ -221,7 +224,7 @@ class DLDSpotter(nn.Module):
         Returns:
             the reading of all words, group after group; the index of each of them in the batch; the losses.
         """
-        first_word = torch.tensor([0, *(len(w) for w in batch.words)]).cumsum(0).tolist()
+        first_word = [0, *itertools.accumulate(len(w) for w in batch.words)]
         losses, features, order = {}, [], []
         for index, group in group_by(choice):
             images, scale = select_images(batch.images, group), self.scales[index]
@@ -232,7 +235,7 @@ class DLDSpotter(nn.Module):
                 losses[name] = losses.get(name, 0.0) + loss * (len(group) / len(choice))
             features.append(roi)
             order += [word for i in group for word in range(first_word[i], first_word[i + 1])]
-        order = torch.tensor(order, dtype=torch.long).to(self.device, non_blocking=True)
+        order = torch.tensor(order, dtype=torch.long, device="cpu").to(self.device, non_blocking=True)
         reading = self.student.recognize(torch.cat(features), batch.tokens[order])
         return reading, order, losses | self.student.reading_losses(reading)
 

@@ -132,9 +132,9 @@ class MaskedRoIPooler(nn.Module):
 class WordUpsampler(nn.Module):
     """A deconvolution, normalisation and ReLU that double the rows and columns of word features.
 
-    With it a student that pools 8 x 32 is compared with a teacher of 16 x 64 (Table 4 of the DLD paper, which leaves the
-    layer open; this is the one of Mask R-CNN's mask head). It starts as a copy of each cell into 2 x 2 cells, so that
-    a recogniser that was trained without it still gets the channels it knows.
+    With it a student that pools 8 x 32 is compared with a teacher of 16 x 64 (Table 4 of the DLD paper, which leaves
+    the layer open; this is the one of Mask R-CNN's mask head). It starts as a copy of each cell into 2 x 2 cells, so
+    that a recogniser that was trained without it still gets the channels it knows.
 
     Args:
         channels: of the word features.

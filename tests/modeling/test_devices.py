@@ -1,0 +1,57 @@
+"""No GPU is needed to see a tensor made on the wrong device: a tensor made without saying where is found by its call."""
+
+import sys
+
+import pytest
+import torch
+from detectron2.utils.events import EventStorage
+from test_dld import build
+from test_mask_rcnn_spotter import toy_batch
+from torch.overrides import TorchFunctionMode
+
+FACTORIES = {
+    getattr(torch, name)
+    for name in ("arange", "empty", "eye", "full", "linspace", "ones", "rand", "randint", "randn", "tensor", "zeros")
+}
+
+
+class PlacelessTensors(TorchFunctionMode):
+    """Notes where the package's models make a tensor without naming a device."""
+
+    def __init__(self, package: str = "dld_spotter/modeling"):
+        super().__init__()
+        self.package = package
+        self.calls: list[str] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        caller = sys._getframe(1)
+        if func in FACTORIES and "device" not in kwargs and self.package in caller.f_code.co_filename:
+            self.calls.append(f"{func.__name__} in {caller.f_code.co_filename}:{caller.f_lineno}")
+        return func(*args, **kwargs)
+
+
+def test_the_watch_sees_a_placeless_tensor():
+    with PlacelessTensors("test_devices") as watch:
+        torch.zeros(1, device="cpu")
+        torch.zeros(2)
+    assert len(watch.calls) == 1 and "zeros in" in watch.calls[0]
+
+
+@pytest.mark.parametrize("opts", [(), ("MODEL.DLD.ACCURACY_TARGET", "ce"), ("MODEL.DLD.SELECTION", "random")])
+def test_every_tensor_of_a_step_says_where_it_is(opts):
+    model = build("MODEL.DLD.NUM_SEQUENCES", 3, *opts)
+    batch = toy_batch((2, 0, 1))
+    with PlacelessTensors() as watch:
+        with EventStorage():
+            sum(model(batch).values()).backward()
+        model.eval()(batch)
+        model.student.read_words(batch)
+    assert watch.calls == []
+
+
+def test_parameters_and_buffers_move_together():
+    model = build().to("meta")
+    tensors = [*model.parameters(), *model.buffers()]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    assert model.device.type == "meta"
