@@ -106,7 +106,7 @@ def test_the_recipes_are_the_rows_of_the_tables():
 
 def test_the_readme_links_every_recipe_and_nothing_else():
     text = (toy.ROOT / "projects/DLD/README.md").read_text(encoding="utf-8")
-    linked = {path for path in re.findall(r"\]\(\.\./\.\./(configs/[^)]*\.yaml)\)", text)}
+    linked = set(re.findall(r"\]\(\.\./\.\./(configs/[^)]*\.yaml)\)", text))
     assert linked <= set(CONFIGS)
     assert {f"configs/DLD/{name}_R50.yaml" for name in RECIPES} <= linked
     commands = set(re.findall(r"`evaluate (\S+) (?:ic13|ic15|tt)", text))

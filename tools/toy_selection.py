@@ -38,6 +38,7 @@ SIZE = (128, 192)
 KINDS = ("large", "small")
 # Font sizes as shares of the height. Capital letters are 32 to 38 pixels tall in the one kind, 9 to 11 in the other.
 FONT_SHARE = {"large": (0.35, 0.42), "small": (0.102, 0.125)}
+SHORTEST = {"large": 33, "small": 10}  # outlines lie a pixel outside the letters
 WORDS = 2  # in every image of the second part, so that their number says nothing
 SMALL_WORDS_TO_READ = 6  # in an image for the reader, which needs more practice with these
 LETTERS = "ACEHKLST"  # all of one height
@@ -74,7 +75,10 @@ def toy_cfg(*opts) -> CfgNode:
 def draw_record(rng: np.random.Generator, kind: str, charset: Charset, number: int = WORDS) -> dict:
     """A training input with ``number`` random words of one kind."""
     texts = ["".join(rng.choice(list(LETTERS), rng.integers(3, 5))) for _ in range(number)]
-    scene = draw_scene(rng, texts, SIZE, font_share=FONT_SHARE[kind])
+    shortest = 0
+    while shortest < SHORTEST[kind]:  # words that found no room shrank
+        scene = draw_scene(rng, texts, SIZE, font_share=FONT_SHARE[kind])
+        shortest = min(np.linalg.norm(polygon[3] - polygon[0]) for polygon in scene.polygons)
     words = Instances(SIZE)
     words.gt_masks = WordPolygons.from_list(scene.polygons)
     words.gt_boxes = words.gt_masks.get_bounding_boxes()

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 import torch
 from detectron2.structures import ImageList
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from dld_spotter.modeling.dld import DLDSpotter
@@ -47,21 +48,58 @@ def count_parameters(module: nn.Module, parts: Parts) -> dict[str, int]:
     return counts
 
 
+class LSTMCounter(TorchFunctionMode):
+    """Counts LSTMs by their sizes: ``multiply_adds``.
+
+    A fused kernel is one operation into which no counter looks; what one sees of other kernels is corrected. On "meta",
+    where an LSTM would fall into some thousand operations, its results are made up.
+
+    Args:
+        counter: that counts all else.
+    """
+
+    def __init__(self, counter: FlopCounterMode):
+        super().__init__()
+        self.counter = counter
+        self.multiply_adds = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is not torch.lstm or isinstance(args[1], Tensor):  # the latter is a packed sequence
+            return func(*args, **kwargs)
+        sequence, states, weights = args[:3]
+        seen = self.counter.get_total_flops() // 2
+        if sequence.device.type == "meta":
+            directions = 2 if args[7] else 1
+            output = sequence.new_empty(*sequence.shape[:2], directions * states[0].shape[-1])
+            result = (output, *(torch.empty_like(state) for state in states))
+        else:
+            result = func(*args, **kwargs)
+        steps = sequence.shape[0] * sequence.shape[1]
+        expected = steps * sum(weight.numel() for weight in weights if weight.dim() == 2)
+        self.multiply_adds += expected - (self.counter.get_total_flops() // 2 - seen)
+        return result
+
+
 def count_multiply_adds(run: Callable[[], object], module: nn.Module, parts: Parts) -> dict[str, int]:
     """Multiply-adds of a computation by part.
 
     Args:
-        run: what is counted; its tensors should be on "meta", since a fused LSTM kernel elsewhere is not seen.
+        run: what is counted.
         module: the network, whose submodules tell the parts.
         parts: as ``Spotter.cost_parts``; an operation belongs to the innermost module that runs.
     """
     counts = dict.fromkeys([*parts, OTHER], 0)
     running = [OTHER]
-    with ExitStack() as hooks, torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        counter = stack.enter_context(FlopCounterMode(display=False))
+        lstms = stack.enter_context(LSTMCounter(counter))
 
         def settle() -> None:
             """Ascribe what was counted since the last call; torch counts a multiply-add as two."""
-            counts[running[-1]] += counter.get_total_flops() // 2 - sum(counts.values())
+            total = counter.get_total_flops() // 2 + lstms.multiply_adds
+            counts[running[-1]] += total - sum(counts.values())
 
         def leave(*_) -> None:
             settle()
@@ -75,8 +113,8 @@ def count_multiply_adds(run: Callable[[], object], module: nn.Module, parts: Par
             return enter
 
         for name, submodule in module.named_modules():
-            hooks.callback(submodule.register_forward_pre_hook(entering(part_of(name, parts))).remove)
-            hooks.callback(submodule.register_forward_hook(leave).remove)
+            stack.callback(submodule.register_forward_pre_hook(entering(part_of(name, parts))).remove)
+            stack.callback(submodule.register_forward_hook(leave).remove)
         run()
         settle()
     return counts

@@ -43,13 +43,20 @@ def test_convolutions_and_linear_layers():
     assert count(linear, meta(4, 5, 10)) == 4 * 5 * 10 * 3
 
 
-def test_lstm():
-    with torch.device("meta"):
-        module = BidirectionalLSTM(12, 8)
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("fused", [True, False])
+def test_lstm(device, fused):
+    module = BidirectionalLSTM(12, 8).to(device)
     words, positions = 3, 5
     gates = 4 * 8 * (12 + 8)  # of one step of one direction
     linear = 2 * 8 * 8
-    assert count(module, meta(words, positions, 12)) == words * positions * (2 * gates + linear)
+    sequence = torch.randn(words, positions, 12, device=device)
+    with torch.backends.mkldnn.flags(enabled=fused):
+        assert count(module, sequence) == words * positions * (2 * gates + linear)
+        if device == "cpu":
+            seen = []
+            count_multiply_adds(lambda: seen.append(module(sequence)), module, {})
+            torch.testing.assert_close(seen[0], module(sequence))
 
 
 def test_attention_decoder():
@@ -67,8 +74,8 @@ def test_selector():
     width, fold = 4, 4
     with torch.device("meta"):
         selector = ResidualSelector(num_scales=3, width=width, fold=fold)
-    images = ImageList(meta(1, 3, 96, 128), [(90, 120)])
-    positions = (96 // 8) * (128 // 8)  # after folding and a stride of 2
+    images = ImageList(meta(1, 3, 128, 192), [(120, 190)])
+    positions = (128 // 8) * (192 // 8)  # after folding and a stride of 2
     expected = positions * 9 * (3 * fold**2 * width + 2 * width**2)
     for block in (1, 2, 3):
         inside, outside = 2 ** (block - 1) * width, 2**block * width
@@ -123,8 +130,7 @@ def test_the_rehearsal_costs_what_a_real_inference_costs(opts):
     images = spotter.preprocess_image([{"image": torch.randint(0, 256, (3, 90, 120), dtype=torch.uint8)}])
     proposals, found = [], []
     spotter.proposal_generator.register_forward_hook(lambda module, args, result: proposals.extend(result[0]))
-    with torch.backends.mkldnn.flags(enabled=False):  # its LSTM is one operation that no counter looks into
-        real = count_multiply_adds(lambda: found.extend(spotter.spot(images)), spotter, spotter.cost_parts)
+    real = count_multiply_adds(lambda: found.extend(spotter.spot(images)), spotter, spotter.cost_parts)
     work = Workload(len(proposals[0]), len(found[0]), found[0].pred_text.shape[1])
     assert work.proposals > 0
     assert work.words > 0

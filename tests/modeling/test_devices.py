@@ -1,4 +1,4 @@
-"""No GPU is needed to see a tensor made on the wrong device: a tensor made without saying where is found by its call."""
+"""No GPU is needed to see a tensor made on the wrong device: one made without saying where is found by its call."""
 
 import sys
 
