@@ -239,6 +239,7 @@ def _complete_cfg(config, weights, device: str, opts: Sequence, confidence_thres
         raise FileNotFoundError(f"there is no config file {os.fspath(config)}.")
     else:
         cfg = load_cfg(os.fspath(config), opts)
+    cfg.MODEL.DLD.TEACHER = False  # only training has a use for one
     if not cfg.MODEL.WEIGHTS:
         raise ValueError(
             "there are no weights to read with: give weights='model_final.pth' or set MODEL.WEIGHTS to a checkpoint."

@@ -4,8 +4,8 @@ Conventions. One multiply-add counts as one, as in fvcore. Convolutions and matr
 linear layers, every step of LSTMs and decoders, and attention's weighted sums. Nothing else is: normalisation,
 activation, pooling, RoIAlign, resizing, sorting and suppression of boxes cost no multiply-adds here.
 
-Networks run on the "meta" device, where tensors have sizes but no values. How many proposals and words an image holds
-is therefore given (``Workload``), and a count needs neither weights nor photos.
+``CostModel`` runs networks on the "meta" device, where tensors have sizes but no values. How many proposals and words
+an image holds is therefore given (``Workload``), and a count needs neither weights nor photos.
 """
 
 import copy

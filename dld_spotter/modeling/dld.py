@@ -240,6 +240,14 @@ class DLDSpotter(nn.Module):
         return reading, order, losses | self.student.reading_losses(reading)
 
     def _distill(self, student: Reading, teacher: Reading, num_words: Tensor) -> dict[str, Tensor]:
+        if student.roi.shape != teacher.roi.shape:
+            sizes = tuple(student.roi.shape[1:]), tuple(teacher.roi.shape[1:])
+            raise ValueError(
+                "the student's word features are {}, the teacher's {}: give both the same ROI_TEXT_HEAD.CONV_DIM and "
+                "POOLER_RESOLUTION, or the student half the resolution and UPSAMPLE (MODEL.DLD.STUDENT_OPTS).".format(
+                    *sizes
+                )
+            )
         weights, losses = self.weights, {}
         if weights.eta_roi > 0:
             losses["loss_skd_roi"] = weights.eta_roi * feature_loss(student.roi, teacher.roi, num_words)

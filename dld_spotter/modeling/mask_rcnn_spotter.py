@@ -91,7 +91,10 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         return self.roi_heads.text_head.beam_search(reading, width)
 
     def rehearse(self, images: ImageList, work: Workload) -> None:
-        """See ``Spotter.rehearse``. RoI pooling has no weights: its output is made up."""
+        """See ``Spotter.rehearse``. RoI pooling has no weights: its output is made up.
+
+        The pooler's convolution runs over the whole map, as on a GPU; a CPU may spare itself what is far from words.
+        """
         features = self.backbone(images.tensor)
         self.proposal_generator.rpn_head([features[name] for name in self.proposal_generator.in_features])
         heads, batch_size = self.roi_heads, len(images.image_sizes)
