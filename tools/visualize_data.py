@@ -18,6 +18,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+import dld_spotter  # noqa: F401 (first: says in one sentence when Detectron2 is missing)
+
+# isort: split
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.utils.logger import setup_logger

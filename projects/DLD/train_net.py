@@ -12,6 +12,9 @@ On a machine without GPUs, --num-gpus N starts N processes on the CPU, which tal
 import argparse
 from collections.abc import Sequence
 
+import dld_spotter  # noqa: F401 (first: says in one sentence when Detectron2 is missing)
+
+# isort: split
 from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser, default_setup, launch
 from detectron2.utils import comm
