@@ -21,7 +21,7 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # the profiler, which measures memory, writes to the terminal
+os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # the profiler, which measures memory, writes to the terminal
 
 import numpy as np
 import torch
