@@ -47,12 +47,13 @@ def build_text_train_loader(cfg: CN, mapper: Callable[[dict], dict] | None = Non
         start_iter=start_iter,
     )
     mapper = TextDatasetMapper(cfg, is_train=True) if mapper is None else mapper
+    _make_opencv_forkable(cfg.DATALOADER.NUM_WORKERS)
     return DataLoader(
         SeededDataset(DatasetFromList(records, copy=False), mapper, seed),
         batch_sampler=sampler,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
         collate_fn=trivial_batch_collator,
-        worker_init_fn=_start_worker,
+        worker_init_fn=worker_init_reset_seed,
         # Else the loader would draw from the global generator.
         generator=torch.Generator().manual_seed(seed),
     )
@@ -76,6 +77,7 @@ def build_text_test_loader(
     require_dataset(dataset_name)
     if mapper is None:
         mapper = TextDatasetMapper(cfg, is_train=False, keep_annotations=keep_annotations)
+    _make_opencv_forkable(cfg.DATALOADER.NUM_WORKERS)
     return build_detection_test_loader(
         DatasetCatalog.get(dataset_name),
         mapper=mapper,
@@ -202,6 +204,10 @@ def random_state_of(key: tuple[int, ...]):
         torch.set_rng_state(torch_cpu)
 
 
-def _start_worker(worker_id: int) -> None:
-    worker_init_reset_seed(worker_id)
-    cv2.setNumThreads(1)  # else every worker takes all cores
+def _make_opencv_forkable(num_workers: int) -> None:
+    """Let workers be forked: they inherit one thread.
+
+    OpenCV's threads do not survive a fork, and a worker that wants to use or even to stop them waits for ever.
+    """
+    if num_workers > 0:
+        cv2.setNumThreads(1)

@@ -4,7 +4,9 @@
 
 import itertools
 import random
+import signal
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,33 @@ def test_loader_restarts_exactly(toy_set):
     assert not any(a.shape == b.shape and torch.equal(a, b) for a, b in itertools.combinations(images, 2))
     other_seed = flat(take(build_text_train_loader(toy_cfg(toy_set, "SEED", 6)), 6))
     assert any(a["image"].shape != b["image"].shape for a, b in zip(flat(whole), other_seed, strict=True))
+
+
+def blur_a_large_image(record: dict) -> dict:
+    """Large enough for OpenCV to use its threads."""
+    return {"sum": int(cv2.GaussianBlur(np.ones((2000, 2000, 3), np.uint8), (31, 31), 5).sum())}
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_workers_start_after_opencv_has_used_its_threads(toy_set, training):
+    """A hang, if the loader does nothing about it: the threads do not survive the fork of a worker."""
+    cfg = toy_cfg(toy_set, "DATALOADER.NUM_WORKERS", 1)
+    cv2.setNumThreads(4)
+    blur_a_large_image({})
+    if training:
+        loader = build_text_train_loader(cfg, blur_a_large_image)
+    else:
+        loader = build_text_test_loader(cfg, "loader_toy", blur_a_large_image)
+
+    def give_up(*_):
+        raise TimeoutError("the worker waits for ever")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(60)
+    try:
+        assert take(loader, 1)[0][0]["sum"] == 2000 * 2000 * 3
+    finally:
+        signal.alarm(0)
 
 
 def test_workers_change_nothing(toy_set):
