@@ -207,7 +207,7 @@ def random_state_of(key: tuple[int, ...]):
 def _make_opencv_forkable(num_workers: int) -> None:
     """Let workers be forked: they inherit one thread.
 
-    OpenCV's threads do not survive a fork, and a worker that wants to use or even to stop them waits for ever.
+    OpenCV's threads do not survive a fork, and a worker that sets their number waits for them for ever.
     """
     if num_workers > 0:
         cv2.setNumThreads(1)
