@@ -4,22 +4,22 @@ Shapes: B images, k candidate scales, R words over the whole batch, T decoding s
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.modeling.postprocessing import detector_postprocess
-from detectron2.structures import ImageList, Instances
-from detectron2.utils import comm
+from detectron2.structures import ImageList
 from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
 
 from dld_spotter.data.charset import PAD
+from dld_spotter.modeling.distillation.batch import TrainingBatch, evaluating, global_counts, group_by
 from dld_spotter.modeling.distillation.selector_loss import (
     accuracy_loss,
+    cheapest_equal_scale,
     cost_loss,
     sample_choice,
     text_accuracy_loss,
@@ -39,18 +39,6 @@ class DistillationWeights(NamedTuple):
     eta_sequence: float = 1.0
     lambda_selector: float = 1.0
     lambda_skd: float = 1.0
-
-
-class _Batch(NamedTuple):
-    """A training batch on the model's device, at the teacher's resolution."""
-
-    images: ImageList
-    targets: list[Instances]
-    words: list[Instances]  # the readable ones of each image
-    tokens: Tensor  # (R, T)
-    valid: Tensor  # (R, T) bool, the steps that count
-    num_steps: Tensor  # what sums over the valid steps, and
-    num_words: Tensor  # sums over the words, are divided by
 
 
 @META_ARCH_REGISTRY.register()
@@ -150,7 +138,7 @@ class DLDSpotter(nn.Module):
         words = [w.to(self.device) for w in readable_words(targets)]
         tokens = target_tokens(words)
         valid = tokens != PAD
-        batch = _Batch(
+        batch = TrainingBatch(
             self.student.preprocess_image(batched_inputs),
             [target.to(self.device) for target in targets],
             words,
@@ -182,7 +170,7 @@ class DLDSpotter(nn.Module):
                 "MODEL.DLD.LAMBDA_SKD to 0 and MODEL.DLD.ACCURACY_TARGET to 'ce'."
             )
 
-    def _choose(self, batch: _Batch, taught: Reading | None) -> tuple[list[int], dict[str, Tensor]]:
+    def _choose(self, batch: TrainingBatch, taught: Reading | None) -> tuple[list[int], dict[str, Tensor]]:
         """Index of the scale of each image, and the selector's losses."""
         if self.selector is None:
             return torch.randint(len(self.scales), (len(batch.words),), device="cpu").tolist(), {}
@@ -207,7 +195,7 @@ class DLDSpotter(nn.Module):
         ), losses
 
     @torch.no_grad()
-    def _read_at_all_scales(self, batch: _Batch) -> Tensor:
+    def _read_at_all_scales(self, batch: TrainingBatch) -> Tensor:
         """(k, R, T, V) logits of the student at each scale, normalised as at inference; the recogniser runs once."""
         with evaluating(self.student):
             features = []
@@ -218,7 +206,7 @@ class DLDSpotter(nn.Module):
             logits = self.student.recognize(torch.cat(features), batch.tokens.repeat(k, 1)).logits
         return logits.unflatten(0, (k, len(batch.tokens)))
 
-    def _train_student(self, batch: _Batch, choice: list[int]) -> tuple[Reading, Tensor, dict[str, Tensor]]:
+    def _train_student(self, batch: TrainingBatch, choice: list[int]) -> tuple[Reading, Tensor, dict[str, Tensor]]:
         """Each image at its own scale, images of one scale together.
 
         Returns:
@@ -315,59 +303,3 @@ def student_cfg(cfg: CfgNode) -> CfgNode:
     cfg.defrost()
     cfg.merge_from_list(list(cfg.MODEL.DLD.STUDENT_OPTS))
     return cfg
-
-
-def global_counts(valid: Tensor) -> Tensor:
-    """The valid steps and the words of the batch, of all processes together, divided by the number of processes.
-
-    Losses that are divided by these have, averaged over processes, the gradient of one process with the whole batch.
-
-    Args:
-        valid: (R, T) bool.
-
-    Returns:
-        (2,) float32, at least 1 / number of processes.
-    """
-    counts = torch.stack([valid.sum(), valid.new_full((), len(valid), dtype=torch.long)]).float()
-    if comm.get_world_size() > 1:
-        torch.distributed.all_reduce(counts)
-    return counts.clamp(min=1) / comm.get_world_size()
-
-
-def group_by(keys: Sequence) -> Iterator[tuple[object, list[int]]]:
-    """Each distinct key, ascending, with the indices that have it."""
-    for key in sorted(set(keys)):
-        yield key, [index for index, other in enumerate(keys) if other == key]
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """A module in evaluation mode for a while: running statistics are used and stay as they are."""
-    training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(training)
-
-
-def cheapest_equal_scale(
-    candidates: Tensor, teacher: Tensor, valid: Tensor, image_of_word: Tensor, num_images: int, costs: Tensor
-) -> Tensor:
-    """The cheapest scale at which the student reads every word of an image as the teacher does.
-
-    Args:
-        candidates: (k, R, T, V) logits of the student.
-        teacher: (R, T, V) logits.
-        valid: (R, T) bool, the steps that count.
-        image_of_word: (R,) image of each word.
-        costs: (k,).
-
-    Returns:
-        (num_images,) indices of scales; the dearest one where no scale does.
-    """
-    wrong = ((candidates.argmax(-1) != teacher.argmax(-1)) & valid).any(dim=2)  # (k, R)
-    wrong_words = wrong.new_zeros(len(costs), num_images, dtype=torch.float32)
-    wrong_words.index_add_(1, image_of_word, wrong.float())
-    cost = torch.where(wrong_words == 0, costs[:, None], torch.inf)
-    return torch.where(cost.isinf().all(dim=0), costs.argmax(), cost.argmin(dim=0))

@@ -9,12 +9,12 @@ import torch
 from dld_spotter.data.charset import END, PAD
 from dld_spotter.modeling.distillation.selector_loss import (
     accuracy_loss,
+    cheapest_equal_scale,
     cost_loss,
     sample_choice,
     text_accuracy_loss,
 )
 from dld_spotter.modeling.distillation.skd import feature_loss, sequence_loss
-from dld_spotter.modeling.dld import cheapest_equal_scale
 from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
 
 K, B, R, T, V = 3, 2, 4, 3, 5

@@ -10,7 +10,8 @@ from detectron2.modeling import build_model
 from detectron2.utils.events import EventStorage
 from test_mask_rcnn_spotter import toy_batch
 
-from dld_spotter.modeling.dld import DLDSpotter, group_by
+from dld_spotter.modeling.distillation.batch import TrainingBatch, group_by
+from dld_spotter.modeling.dld import DLDSpotter
 
 SCALES = (0.5, 0.75, 1.0)
 
@@ -105,9 +106,7 @@ def test_candidate_passes_leave_the_student_as_it_is_and_recognise_once(monkeypa
     images = model.student.preprocess_image(batch)
     words = [record["instances"] for record in batch]
     tokens = torch.full((3, 4), 2)
-    from dld_spotter.modeling.dld import _Batch
-
-    logits = model._read_at_all_scales(_Batch(images, words, words, tokens, tokens > 0, *torch.ones(2)))
+    logits = model._read_at_all_scales(TrainingBatch(images, words, words, tokens, tokens > 0, *torch.ones(2)))
     assert calls == [3 * len(SCALES)] and logits.shape[:3] == (len(SCALES), 3, 4)
     assert all(torch.equal(value, before[name]) for name, value in model.student.state_dict().items())
     assert model.student.training and not logits.requires_grad

@@ -30,7 +30,7 @@ def accuracy_loss(
         teacher_logits: (R, T, V) at full resolution.
         valid: (R, T) bool, the steps that count.
         image_of_word: (R,) row of ``choice`` for each word.
-        count: divide by this instead of the number of valid steps (see ``dld.global_counts``).
+        count: divide by this instead of the number of valid steps (see ``batch.global_counts``).
     """
     mixture = _mix(choice, student_logits, image_of_word)
     teacher = teacher_logits.float().log_softmax(dim=-1)
@@ -69,6 +69,28 @@ def cost_loss(choice: Tensor, costs: Tensor) -> Tensor:
 def sample_choice(logits: Tensor, temperature: Tensor) -> Tensor:
     """(B, k) straight-through Gumbel-softmax: one-hot in value, with the gradient of the soft sample."""
     return F.gumbel_softmax(logits.float(), tau=temperature, hard=True)
+
+
+def cheapest_equal_scale(
+    candidates: Tensor, teacher: Tensor, valid: Tensor, image_of_word: Tensor, num_images: int, costs: Tensor
+) -> Tensor:
+    """The cheapest scale at which the student reads every word of an image as the teacher does.
+
+    Args:
+        candidates: (k, R, T, V) logits of the student.
+        teacher: (R, T, V) logits.
+        valid: (R, T) bool, the steps that count.
+        image_of_word: (R,) image of each word.
+        costs: (k,).
+
+    Returns:
+        (num_images,) indices of scales; the dearest one where no scale does.
+    """
+    wrong = ((candidates.argmax(-1) != teacher.argmax(-1)) & valid).any(dim=2)  # (k, R)
+    wrong_words = wrong.new_zeros(len(costs), num_images, dtype=torch.float32)
+    wrong_words.index_add_(1, image_of_word, wrong.float())
+    cost = torch.where(wrong_words == 0, costs[:, None], torch.inf)
+    return torch.where(cost.isinf().all(dim=0), costs.argmax(), cost.argmin(dim=0))
 
 
 def _mix(choice: Tensor, student_logits: Tensor, image_of_word: Tensor) -> Tensor:
