@@ -29,8 +29,7 @@ from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import PAD, Charset
 from dld_spotter.data.synthetic import draw_scene
 from dld_spotter.engine.optimizer import build_optimizer
-from dld_spotter.modeling.distillation.selector_loss import accuracy_loss
-from dld_spotter.modeling.distillation.selector_loss import cheapest_equal_scale
+from dld_spotter.modeling.distillation.selector_loss import accuracy_loss, cheapest_equal_scale
 from dld_spotter.modeling.dld import DistillationWeights, DLDSpotter
 from dld_spotter.modeling.mask_rcnn_spotter import MaskRCNNSpotter
 from dld_spotter.modeling.rescale import rescale_images, rescale_words

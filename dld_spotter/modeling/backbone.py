@@ -53,6 +53,20 @@ def build_light_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN
     )
 
 
+class SubsampledConv2d(Conv2d):
+    """A strided 1 x 1 convolution that first picks the positions it looks at; the same numbers.
+
+    On CPUs, torch 2.14's gradient of a strided 1 x 1 convolution writes outside its memory for some shapes with the
+    channels last (3 images, 8 channels, two threads); without a stride it does not.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) to (B, out_channels, H', W')."""
+        x = F.conv2d(_subsample(x, self.stride), self.weight, self.bias)
+        x = x if self.norm is None else self.norm(x)
+        return x if self.activation is None else self.activation(x)
+
+
 class FoldedConv2d(Conv2d):
     """Detectron2's convolution with its frozen batch normalisation folded into the weight at each call.
 
@@ -62,19 +76,33 @@ class FoldedConv2d(Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) to (B, out_channels, H', W')."""
-        norm = self.norm
+        norm, stride = self.norm, self.stride
         factor = norm.weight * (norm.running_var + norm.eps).rsqrt()
         bias = norm.bias - norm.running_mean * factor
         weight = self.weight * factor[:, None, None, None]
-        x = F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        if _is_strided_pointwise(self):  # as in SubsampledConv2d
+            x, stride = _subsample(x, stride), 1
+        x = F.conv2d(x, weight, bias, stride, self.padding, self.dilation, self.groups)
         return x if self.activation is None else self.activation(x)
 
 
-def fold_frozen_norms(module: nn.Module) -> None:
-    """Replace the convolutions of a network that have a FrozenBatchNorm2d and no bias, in place."""
+def specialize_convolutions(module: nn.Module) -> None:
+    """Let the convolutions of a network that are one of the kinds above compute as they do, in place."""
     for child in module.modules():
-        if type(child) is Conv2d and isinstance(child.norm, FrozenBatchNorm2d) and child.bias is None:
+        if type(child) is not Conv2d:
+            continue
+        if isinstance(child.norm, FrozenBatchNorm2d) and child.bias is None:
             child.__class__ = FoldedConv2d
+        elif _is_strided_pointwise(child):
+            child.__class__ = SubsampledConv2d
+
+
+def _is_strided_pointwise(conv: Conv2d) -> bool:
+    return conv.kernel_size == (1, 1) and conv.padding == (0, 0) and conv.groups == 1 and max(conv.stride) > 1
+
+
+def _subsample(x: Tensor, stride: tuple[int, int]) -> Tensor:
+    return x[:, :, :: stride[0], :: stride[1]]
 
 
 def unfinished_feature(backbone: Backbone, image: Tensor, name: str) -> tuple[Tensor, Conv2d | None]:

@@ -6,7 +6,7 @@ from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
 from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
-from dld_spotter.modeling.backbone import fold_frozen_norms, unfinished_feature
+from dld_spotter.modeling.backbone import specialize_convolutions, unfinished_feature
 from dld_spotter.modeling.spotter import Reading, Spotter, Workload, readable_words, target_tokens
 
 
@@ -33,7 +33,7 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
     @configurable
     def __init__(self, *, channels_last: bool = True, **kwargs):
         super().__init__(**kwargs)
-        fold_frozen_norms(self.backbone)
+        specialize_convolutions(self.backbone)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
 

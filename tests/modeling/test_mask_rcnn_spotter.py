@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import PAD, Charset
 from dld_spotter.data.synthetic import draw_scene
-from dld_spotter.modeling.backbone import FoldedConv2d, fold_frozen_norms, unfinished_feature
+from dld_spotter.modeling.backbone import FoldedConv2d, SubsampledConv2d, specialize_convolutions, unfinished_feature
 from dld_spotter.modeling.recognition.encoder import RecognitionEncoder
 from dld_spotter.modeling.recognition.text_head import text_loss
 from dld_spotter.modeling.roi_heads import inside_ignored, split_ignored
@@ -169,7 +169,7 @@ def test_folded_normalisation_changes_no_output_and_no_gradient():
             for value in (module.bias, module.running_mean):
                 value.uniform_(-1.0, 1.0)
     folded = copy.deepcopy(plain)
-    fold_frozen_norms(folded)
+    specialize_convolutions(folded)
     assert sum(isinstance(m, FoldedConv2d) for m in folded.modules()) == 20
     assert folded.state_dict().keys() == plain.state_dict().keys()
     image = torch.randn(1, 3, 64, 96, dtype=torch.float64)
@@ -180,6 +180,17 @@ def test_folded_normalisation_changes_no_output_and_no_gradient():
     for (name, expected), parameter in zip(plain.named_parameters(), folded.parameters(), strict=True):
         if expected.grad is not None:
             torch.testing.assert_close(parameter.grad, expected.grad, msg=name)
+
+
+def test_subsampled_convolutions_equal_strided_ones(spotter):
+    """Also no memory is corrupted: batches of three with few channels made torch's own backward pass do so."""
+    found = [m for m in spotter.backbone.modules() if isinstance(m, SubsampledConv2d)]
+    assert len(found) == 3, "the shortcuts of three stages"
+    for conv in found:
+        features = torch.randn(3, conv.in_channels, 13, 18).contiguous(memory_format=torch.channels_last)
+        strided = F.conv2d(features, conv.weight, conv.bias, stride=conv.stride)
+        torch.testing.assert_close(conv.eval()(features), conv.norm(strided))
+        conv(features).sum().backward()
 
 
 @pytest.mark.parametrize("size, positions", [((8, 32), 33), ((16, 64), 3 * 65)])
