@@ -36,7 +36,7 @@ def test_choices_are_counted_by_kind():
     right[1, 0] = True  # at the chosen scale, one image of three
     divergence = torch.tensor([0.5, 0.2, 0.1, 0.0, 0.0, 0.0])  # with scale**2 added: 0.59, 0.36, 0.35, 0.36, 0.49, 0.64
     readings = tool.Readings(right, divergence, torch.tensor([0, 2, 5]))
-    result = tool.judge(model, images, {kind: readings for kind in tool.KINDS})
+    result = tool.judge(model, images, dict.fromkeys(tool.KINDS, readings))
     assert result["right"] == {"large": 1.0, "small": 0.0} and result["right_choices"] == 0.5
     assert result["mean_cost"] == pytest.approx(0.16)
     assert result["share"]["small"] == [0, 1, 0, 0, 0, 0]
