@@ -1,6 +1,7 @@
 """Every option that this project adds to Detectron2's config, with its default, unit and effect."""
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -183,7 +184,7 @@ def _add_run_config(cfg: CN) -> None:
     cfg.TEST.SAMPLES = 4
 
 
-def load_cfg(config_file: str | None = None, opts: Sequence[str] = ()) -> CN:
+def load_cfg(config_file: str | os.PathLike | None = None, opts: Sequence[str] = ()) -> CN:
     """Detectron2's defaults, ours, a YAML file (with ``_BASE_``) and KEY VALUE pairs, in this order.
 
     Raises:
@@ -191,6 +192,7 @@ def load_cfg(config_file: str | None = None, opts: Sequence[str] = ()) -> CN:
         KeyError: an unknown key; the message names it and the keys that look like it.
         ValueError: a value that could only fail later.
     """
+    config_file = os.fspath(config_file) if config_file else None
     if config_file and "://" not in config_file and not Path(config_file).is_file():
         raise FileNotFoundError(f"there is no config file {config_file}; the project's own are in configs/.")
     cfg = get_cfg()

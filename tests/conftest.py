@@ -1,5 +1,6 @@
 """What every test shares: the helpers of tests/toy.py on the path, fixed seeds, few threads, the real photos."""
 
+import logging
 import random
 import sys
 from pathlib import Path
@@ -23,6 +24,17 @@ def fixed_seeds():
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 (Detectron2's augmentations draw from NumPy's global generator)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were():
+    """Detectron2's setup_logger adds handlers for the streams of the moment, which end with the test."""
+    loggers = [logging.getLogger(name) for name in ("detectron2", "dld_spotter", "fvcore")]
+    before = [(logger.handlers[:], logger.propagate, logger.level) for logger in loggers]
+    yield
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 @pytest.fixture
