@@ -25,13 +25,16 @@ class TextStep(SimpleTrainer):
         """As the parent, part by part where the gradient is accumulated."""
         if self.accumulation == 1:
             super().run_step()
-            return
+        else:
+            self._run_parts(self.accumulation)
+
+    def _run_parts(self, count: int) -> None:
         start = time.perf_counter()
         data = next(self._data_loader_iter)
         data_time = time.perf_counter() - start
         self.optimizer.zero_grad()
         # Every process makes as many passes as the others, and every image is in one of them.
-        parts = [data[i :: self.accumulation] for i in range(min(self.accumulation, len(data)))]
+        parts = [data[i::count] for i in range(min(count, len(data)))]
         losses: dict[str, Tensor] = {}
         for index, part in enumerate(parts):
             with self._last_synchronises(index == len(parts) - 1):
@@ -86,3 +89,15 @@ class MixedPrecisionStep(TextStep, AMPTrainer):
     def _update(self) -> None:
         self.grad_scaler.step(self.optimizer)
         self.grad_scaler.update()
+
+
+class BFloat16Step(TextStep):
+    """One step on the CPU in bfloat16 where that is safe; its range is that of float32, so it needs no loss scale."""
+
+    def run_step(self) -> None:
+        """Part by part also where there is one part: Detectron2's own step would cast nothing."""
+        self._run_parts(self.accumulation)
+
+    def _forward(self, part: list[dict]) -> dict[str, Tensor]:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.model(part)

@@ -22,7 +22,7 @@ from dld_spotter.data.loader import build_text_test_loader, build_text_train_loa
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.engine.hooks import BestCheckpoint, DrawSamples, SeedEachStep, TemperatureSchedule, unwrapped
 from dld_spotter.engine.optimizer import build_optimizer
-from dld_spotter.engine.steps import MixedPrecisionStep, TextStep
+from dld_spotter.engine.steps import BFloat16Step, MixedPrecisionStep, TextStep
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.recognition import evaluate_recognition
 from dld_spotter.evaluation.text_evaluator import TextEvaluator
@@ -39,7 +39,7 @@ class Trainer(DefaultTrainer):
     once and kept in the checkpoints. (On a GPU the losses are equal as far as its kernels always add up in one order.)
 
     Several processes on the CPU work like several on GPUs, with gloo in place of NCCL. Mixed precision
-    (``SOLVER.AMP.ENABLED``, float16) needs a GPU; the CPU trains in float32 instead and says so.
+    (``SOLVER.AMP.ENABLED``) is float16 on GPUs and bfloat16 on CPUs, where it pays with avx512_bf16 or AMX only.
     """
 
     def __init__(self, cfg: CfgNode):
@@ -197,10 +197,11 @@ def step_class(cfg: CfgNode) -> type[TextStep]:
     """What makes one step: in mixed precision if the config asks for it and the device can."""
     if not cfg.SOLVER.AMP.ENABLED:
         return TextStep
-    if torch.device(cfg.MODEL.DEVICE).type != "cuda":
-        logger.warning("SOLVER.AMP.ENABLED needs a GPU; on '%s' training goes on in float32.", cfg.MODEL.DEVICE)
-        return TextStep
-    return MixedPrecisionStep
+    steps = {"cuda": MixedPrecisionStep, "cpu": BFloat16Step}
+    device = torch.device(cfg.MODEL.DEVICE).type
+    if device not in steps:
+        logger.warning("SOLVER.AMP.ENABLED needs a GPU or a CPU; on '%s' training goes on in float32.", device)
+    return steps.get(device, TextStep)
 
 
 def periodic_checkpoints(folder: str) -> list[str]:

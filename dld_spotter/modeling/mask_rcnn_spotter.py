@@ -7,6 +7,7 @@ from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
 from dld_spotter.modeling.backbone import specialize_convolutions, unfinished_feature
+from dld_spotter.modeling.jitter import jitter_words
 from dld_spotter.modeling.spotter import Reading, Spotter, Workload, readable_words, target_tokens
 
 
@@ -19,6 +20,7 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
     Args:
         channels_last: keep convolution weights and images with the channels last in memory, which is faster on CPUs and
             on GPUs with mixed precision; the results are the same.
+        reading_only: the training pass learns to read given words, and not to detect.
     """
 
     cost_parts = {
@@ -31,15 +33,29 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
     }
 
     @configurable
-    def __init__(self, *, channels_last: bool = True, **kwargs):
+    def __init__(self, *, channels_last: bool = True, reading_only: bool = False, **kwargs):
         super().__init__(**kwargs)
+        self.reading_only = reading_only
         specialize_convolutions(self.backbone)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
+        if reading_only:
+            self._freeze_detection()
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
-        return super().from_config(cfg) | {"channels_last": cfg.MODEL.CHANNELS_LAST}
+        return super().from_config(cfg) | {
+            "channels_last": cfg.MODEL.CHANNELS_LAST,
+            "reading_only": cfg.MODEL.TEXT.READING_ONLY,
+        }
+
+    def _freeze_detection(self) -> None:
+        """No gradient for what does not read: the heads of detection, and the FPN's last layers of the other levels."""
+        read_from = f"backbone.fpn_output{self.roi_heads.text_in_feature.removeprefix('p')}."
+        for name, parameter in self.named_parameters():
+            reads = name.startswith(("backbone.", "roi_heads.text_head."))
+            if not reads or (name.startswith("backbone.fpn_output") and not name.startswith(read_from)):
+                parameter.requires_grad_(False)
 
     def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
         """As Detectron2's: normalise, pad and batch."""
@@ -52,6 +68,9 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
             return self.inference(batched_inputs)
         images = self.preprocess_image(batched_inputs)
         targets = [x["instances"].to(self.device) for x in batched_inputs]
+        if self.reading_only:
+            words = jitter_words(readable_words(targets), self.roi_heads.jitter)
+            return self.reading_losses(self.read(images, words))
         losses, roi = self.detection_losses(images, targets)
         reading = self.recognize(roi, target_tokens(readable_words(targets)))
         return losses | self.reading_losses(reading)

@@ -7,6 +7,7 @@ from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, 
 from detectron2.structures import Boxes, ImageList, Instances, pairwise_ioa
 from torch import Tensor, nn
 
+from dld_spotter.modeling.jitter import jitter_words
 from dld_spotter.modeling.recognition.text_head import build_text_head
 from dld_spotter.modeling.spotter import readable_words, target_tokens
 
@@ -57,11 +58,21 @@ class TextROIHeads(StandardROIHeads):
         text_in_feature: name of the feature map that is read from.
         text_head: what reads.
         ignore_threshold: proposals with more than this share of their area in a don't-care region are no negatives.
+        jitter: in training, words are read in places moved by up to this share of their shorter side.
     """
 
     @configurable
-    def __init__(self, *, text_in_feature: str, text_head: nn.Module, ignore_threshold: float = 0.5, **kwargs):
+    def __init__(
+        self,
+        *,
+        text_in_feature: str,
+        text_head: nn.Module,
+        ignore_threshold: float = 0.5,
+        jitter: float = 0.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        self.jitter = jitter
         self.text_in_feature = text_in_feature
         self.text_head = text_head
         self.ignore_threshold = ignore_threshold
@@ -73,13 +84,15 @@ class TextROIHeads(StandardROIHeads):
             "text_in_feature": name,
             "text_head": build_text_head(cfg, input_shape[name]),
             "ignore_threshold": cfg.MODEL.IGNORE_REGION_THRESHOLD,
+            "jitter": cfg.MODEL.ROI_TEXT_HEAD.JITTER,
         }
 
     def forward(self, images: ImageList, features: dict, proposals: list[Instances], targets=None):
         """As the parent; the losses hold ``loss_text``, the predictions ``pred_text`` and ``pred_text_scores``."""
         if self.training:
             words = readable_words(targets)
-            reading = self.text_head.recognize(self.pool_words(features, words), target_tokens(words))
+            roi = self.pool_words(features, jitter_words(words, self.jitter))
+            reading = self.text_head.recognize(roi, target_tokens(words))
             proposals, losses = super().forward(images, features, proposals, targets)
             return proposals, losses | self.text_head.losses(reading)
         return super().forward(images, features, proposals)
@@ -89,7 +102,7 @@ class TextROIHeads(StandardROIHeads):
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Losses of all branches but the reading one, and the features of the readable words."""
         _, losses = super().forward(images, features, proposals, targets)
-        return losses, self.pool_words(features, readable_words(targets))
+        return losses, self.pool_words(features, jitter_words(readable_words(targets), self.jitter))
 
     def pool_words(self, features: dict, words: list[Instances]) -> Tensor:
         """(R, C, rows, columns) features of words in their true places."""

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 from detectron2.engine import HookBase
-from detectron2.engine.train_loop import AMPTrainer
 from detectron2.structures import Boxes, Instances
 
 from dld_spotter.engine.hooks import BestCheckpoint, DrawSamples
-from dld_spotter.engine.steps import MixedPrecisionStep
-from dld_spotter.engine.trainer import distribute
+from dld_spotter.engine.steps import MixedPrecisionStep, TextStep
+from dld_spotter.engine.trainer import distribute, step_class
 
 
 def evaluating(figures, **other):
@@ -97,10 +96,21 @@ def test_losses_that_are_not_finite_are_named_before_the_weights_change(tmp_path
     assert trainer.model.conv.weight.isfinite().all()
 
 
-def test_mixed_precision_is_left_out_on_the_cpu(tmp_path, caplog):
-    trainer, losses = engine_toy.train(engine_toy.toy_cfg(tmp_path, "SOLVER.AMP.ENABLED", True))
-    assert not isinstance(trainer._trainer, AMPTrainer) and len(losses) == 6
-    assert "SOLVER.AMP.ENABLED needs a GPU" in caplog.text
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_mixed_precision_on_the_cpu_is_bfloat16(tmp_path, accumulation):
+    cfg = engine_toy.toy_cfg(tmp_path, "SOLVER.AMP.ENABLED", True, "SOLVER.ACCUMULATION", accumulation)
+    trainer = engine_toy.ToyTrainer(cfg)
+    seen = set()
+    trainer.model.conv.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+    trainer.train()
+    assert seen == {torch.bfloat16}
+    assert trainer.model.conv.weight.dtype == trainer.model.conv.weight.grad.dtype == torch.float32
+
+
+def test_mixed_precision_elsewhere_is_left_out_and_said_so(tmp_path, caplog):
+    cfg = engine_toy.toy_cfg(tmp_path, "SOLVER.AMP.ENABLED", True, "MODEL.DEVICE", "meta")
+    assert step_class(cfg) is TextStep
+    assert "on 'meta' training goes on in float32" in caplog.text
 
 
 def test_the_loss_scale_of_mixed_precision_survives_a_restart(tmp_path):

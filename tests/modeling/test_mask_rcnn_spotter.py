@@ -64,6 +64,33 @@ def test_losses_are_finite_and_reach_every_parameter(spotter, words_per_image):
     assert (losses["loss_text"] == 0) == (sum(words_per_image) == 0)
 
 
+def test_reading_only_trains_what_reads():
+    spotter = build_model(toy.tiny_cfg("MODEL.TEXT.READING_ONLY", True)).train()
+    with EventStorage():
+        losses = spotter(toy_batch((2, 1)))
+    assert set(losses) == {"loss_text"}
+    losses["loss_text"].backward()
+    trained = {name for name, p in spotter.named_parameters() if p.requires_grad}
+    without = [name for name in trained if spotter.get_parameter(name).grad is None]
+    assert not without, "DistributedDataParallel would wait for these"
+    assert {"backbone.fpn_output2.weight", "backbone.fpn_lateral5.weight"} <= trained
+    assert "backbone.fpn_output3.weight" not in trained
+    assert not any(name.startswith(("proposal_generator", "roi_heads.box", "roi_heads.mask")) for name in trained)
+
+
+def test_jitter_moves_what_is_read_in_training_and_nothing_else():
+    losses = {}
+    for jitter in (0.0, 0.3):
+        torch.manual_seed(0)
+        spotter = build_model(toy.tiny_cfg("MODEL.ROI_TEXT_HEAD.JITTER", jitter)).train()
+        images, targets = spotter.preprocess_image(toy_batch((2, 1))), [x["instances"] for x in toy_batch((2, 1))]
+        with EventStorage():
+            _, roi = spotter.detection_losses(images, targets)
+        true = spotter.pool(images, readable_words(targets))
+        losses[jitter] = (roi - true).abs().max().item()
+    assert losses[0.0] < 1e-4 and losses[0.3] > 1e-2
+
+
 def test_images_with_only_dont_care_words_train(spotter):
     batch = toy_batch((2, 2))
     for record in batch:
