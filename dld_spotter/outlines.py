@@ -11,6 +11,8 @@ from detectron2.structures import Instances
 from shapely import LineString, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
+from dld_spotter.structures import PolygonBoxes, WordPolygons
+
 # OpenCV's contour runs through the centres of the outermost pixels: half a pixel inside their edges.
 _HALF_PIXEL = 0.5
 _STAIR = 0.7  # pixels
@@ -45,20 +47,29 @@ def instances_to_polygons(instances: Instances) -> list[np.ndarray | None]:
     """The outline of each predicted word.
 
     Args:
-        instances: N words with ``pred_polygons`` (WordPolygons), or with ``pred_masks`` (N, H, W) and
-            ``pred_boxes``, which the masks lie in.
+        instances: N words with ``pred_boxes`` that are PolygonBoxes, with ``pred_polygons`` (WordPolygons), or with
+            ``pred_masks`` (N, H, W) and ``pred_boxes``, which the masks lie in.
 
     Returns:
         N arrays of (P, 2) float32, x and y in the instances' pixels; None for a word without an area.
     """
-    if instances.has("pred_polygons"):
-        return [_distinct(row) for row in instances.pred_polygons.tensor.cpu().numpy()]
+    polygons = _predicted_polygons(instances)
+    if polygons is not None:
+        return [_distinct(row) for row in polygons.tensor.cpu().numpy()]
     if not instances.has("pred_masks"):
         raise ValueError(
-            f"word outlines need pred_masks or pred_polygons; the instances have {sorted(instances.get_fields())}."
+            "word outlines need pred_masks or pred_polygons, or PolygonBoxes as pred_boxes; the instances have "
+            f"{sorted(instances.get_fields())}."
         )
     masks, boxes = instances.pred_masks, instances.pred_boxes.tensor.cpu().numpy()
     return [_masked_outline(mask, box) for mask, box in zip(masks, boxes, strict=True)]
+
+
+def _predicted_polygons(instances: Instances) -> WordPolygons | None:
+    if instances.has("pred_polygons"):
+        return instances.pred_polygons
+    boxes = instances.pred_boxes if instances.has("pred_boxes") else None
+    return boxes.polygons if isinstance(boxes, PolygonBoxes) else None
 
 
 def _masked_outline(mask, box: np.ndarray) -> np.ndarray | None:

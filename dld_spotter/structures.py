@@ -110,6 +110,85 @@ class WordPolygons:
         return f"WordPolygons({len(self)} words, {self.tensor.shape[1]} points at most)"
 
 
+class CharacterBoxes:
+    """Quadrilaterals of the characters of N words with at most M characters each, NaN where a word has fewer or none.
+
+    It stands in an ``Instances`` as ``gt_characters``, where the data have characters' boxes.
+
+    Attributes:
+        tensor: (N, M, 4, 2) float32, x and y in pixels, clockwise from the top left of the character as it is read.
+    """
+
+    def __init__(self, tensor: Tensor):
+        if tensor.dim() != 4 or tensor.shape[-2:] != (4, 2):
+            raise ValueError(f"character boxes are (N, M, 4, 2); got {tuple(tensor.shape)}.")
+        self.tensor = tensor.to(torch.float32)
+
+    @classmethod
+    def from_list(cls, words: Sequence) -> CharacterBoxes:
+        """From N arrays of (characters, 4, 2); None for a word without boxes."""
+        rows = [torch.zeros(0, 4, 2) if word is None else torch.as_tensor(word, dtype=torch.float32) for word in words]
+        tensor = torch.full((len(rows), max([1, *map(len, rows)]), 4, 2), torch.nan)
+        for boxes, row in zip(tensor, rows, strict=True):
+            boxes[: len(row)] = row
+        return cls(tensor)
+
+    def to(self, *args, **kwargs) -> CharacterBoxes:
+        return CharacterBoxes(self.tensor.to(*args, **kwargs))
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def __getitem__(self, item) -> CharacterBoxes:
+        rows = self.tensor[item]
+        return CharacterBoxes(rows[None] if rows.dim() == 3 else rows)
+
+    def scale(self, scale_x: float, scale_y: float) -> CharacterBoxes:
+        """The boxes in an image resized by these factors."""
+        return CharacterBoxes(self.tensor * self.tensor.new_tensor([scale_x, scale_y]))
+
+
+class PolygonBoxes(Boxes):
+    """Boxes around word outlines, which they carry along when they are indexed, moved, scaled and clipped.
+
+    As ``pred_boxes``, beside Detectron2's RotatedBoxes, they let a spotter predict outlines instead of masks:
+    ``detector_postprocess``, which knows boxes alone, brings the outlines to the original image's pixels with them.
+
+    Attributes:
+        tensor: (N, 4) x1, y1, x2, y2.
+        polygons: N WordPolygons, in the pixels of the boxes.
+    """
+
+    def __init__(self, polygons: WordPolygons):
+        super().__init__(polygons.get_bounding_boxes().tensor)
+        self.polygons = polygons
+
+    def clone(self) -> PolygonBoxes:
+        return PolygonBoxes(WordPolygons(self.polygons.tensor.clone()))
+
+    def to(self, *args, **kwargs) -> PolygonBoxes:
+        return PolygonBoxes(self.polygons.to(*args, **kwargs))
+
+    def __getitem__(self, item) -> PolygonBoxes:
+        return PolygonBoxes(self.polygons[item])
+
+    def scale(self, scale_x: float, scale_y: float) -> None:
+        """Bring boxes and outlines into an image resized by these factors, in place."""
+        super().scale(scale_x, scale_y)
+        self.polygons = self.polygons.scale(scale_x, scale_y)
+
+    def clip(self, box_size: tuple[int, int]) -> None:
+        """Move each point that lies outside the image (height, width) to its border, in place."""
+        super().clip(box_size)
+        corner = self.tensor.new_tensor((box_size[1], box_size[0]))
+        self.polygons = WordPolygons(self.polygons.tensor.clamp(min=0).minimum(corner))
+
+    @classmethod
+    def cat(cls, boxes_list: Sequence[PolygonBoxes]) -> PolygonBoxes:
+        """Join the boxes and outlines of several sets."""
+        return cls(WordPolygons.cat([boxes.polygons for boxes in boxes_list]))
+
+
 def grid_points(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Centres of the bins of a regular grid over each box.
 

@@ -108,7 +108,7 @@ class TextVisualizer(Visualizer):
         return self.output
 
     def draw_instance_predictions(self, predictions: Instances, jittering: bool = True) -> VisImage:
-        """Draw predicted words: ``pred_masks`` or ``pred_polygons``, ``pred_text``, and the scores.
+        """Draw predicted words: their outlines (see ``instances_to_polygons``), ``pred_text``, and the scores.
 
         Args:
             predictions: in the image's pixels.

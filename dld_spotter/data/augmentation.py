@@ -28,13 +28,21 @@ class TextAugInput(T.AugInput):
         image: (H, W, 3) uint8.
         polygons: a (P, 2) float array for each word that is still in the image.
         cared: (N,) bool, false for don't-care regions.
+        characters: for each of these words None, or the (n, 4, 2) float boxes of its characters, which are not clipped.
         index: (N,) int, the place of each of these words among those given at first.
     """
 
-    def __init__(self, image: np.ndarray, polygons: list[np.ndarray], cared: np.ndarray):
+    def __init__(
+        self,
+        image: np.ndarray,
+        polygons: list[np.ndarray],
+        cared: np.ndarray,
+        characters: list[np.ndarray | None] | None = None,
+    ):
         super().__init__(image)
         self.polygons = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in polygons]
         self.cared = np.asarray(cared, dtype=bool)
+        self.characters = characters or [None] * len(polygons)
         self.index = np.arange(len(polygons))
         self._clip()
 
@@ -43,6 +51,10 @@ class TextAugInput(T.AugInput):
         self.image = tfm.apply_image(self.image)
         # Not tfm.apply_polygons: Detectron2's crop splits and drops polygons there, and the words' order is lost.
         self.polygons = [tfm.apply_coords(polygon.copy()) for polygon in self.polygons]
+        self.characters = [
+            boxes if boxes is None else tfm.apply_coords(boxes.reshape(-1, 2).copy()).reshape(-1, 4, 2)
+            for boxes in self.characters
+        ]
         self._clip()
 
     def _clip(self) -> None:
@@ -50,6 +62,7 @@ class TextAugInput(T.AugInput):
         clipped = [_clip(polygon, width, height) for polygon in self.polygons]
         left = np.array([polygon is not None for polygon in clipped], dtype=bool)
         self.polygons = [polygon for polygon in clipped if polygon is not None]
+        self.characters = [boxes for boxes, stays in zip(self.characters, left, strict=True) if stays]
         self.cared, self.index = self.cared[left], self.index[left]
 
 

@@ -19,7 +19,7 @@ from detectron2.structures import Instances
 from dld_spotter.data.augmentation import TextAugInput, build_augmentations
 from dld_spotter.data.charset import Charset
 from dld_spotter.image_io import read_image
-from dld_spotter.structures import WordPolygons
+from dld_spotter.structures import CharacterBoxes, WordPolygons
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +116,9 @@ class TextDatasetMapper:
 
     Gives a dict of "image" (3, H, W) uint8, "height" and "width" of the original, "file_name", "image_id" and what
     else the record holds; with annotations also "instances" in pixels of "image": ``gt_boxes``, ``gt_classes``,
-    ``gt_masks`` (WordPolygons), ``gt_text`` (N, T) token ids, a row of padding where a word is not read, and
-    ``gt_ignore`` (N,) bool, true for don't-care regions.
+    ``gt_masks`` (WordPolygons), ``gt_text`` (N, T) token ids, a row of padding where a word is not read,
+    ``gt_ignore`` (N,) bool, true for don't-care regions, and, if a word of the record has boxes of its characters,
+    ``gt_characters`` (CharacterBoxes).
 
     Args:
         is_train: whether a random choice is made among too many words.
@@ -181,7 +182,8 @@ class TextDatasetMapper:
         except ValueError as error:
             raise ValueError(f"{record['file_name']}: {error}") from error
         polygons = [np.reshape(annotation["segmentation"][0], (-1, 2)) for annotation in annotations]
-        inputs = TextAugInput(image, polygons, roles != Role.IGNORE)
+        characters = [self._characters(annotation) for annotation in annotations]
+        inputs = TextAugInput(image, polygons, roles != Role.IGNORE, characters)
         self.augmentations(inputs)
 
         output = copy.deepcopy({key: value for key, value in record.items() if key != "annotations"})
@@ -191,6 +193,13 @@ class TextDatasetMapper:
             texts = [annotations[i]["text"] for i in inputs.index]
             output["instances"] = self._targets(inputs, texts, roles[inputs.index])
         return output
+
+    def _characters(self, annotation: dict) -> np.ndarray | None:
+        """(n, 4, 2) boxes of the characters of a word; None if it has none, or not one for each character."""
+        boxes = annotation.get("characters")
+        if not boxes or len(boxes) != len(self.policy.charset.normalize(annotation["text"])):
+            return None
+        return np.array(boxes, dtype=np.float64).reshape(-1, 4, 2)
 
     def _targets(self, inputs: TextAugInput, texts: list[str], roles: np.ndarray) -> Instances:
         """The words that are left, as the model's targets; ``texts`` and ``roles`` stand beside the outlines."""
@@ -208,6 +217,8 @@ class TextDatasetMapper:
         instances.gt_classes = torch.zeros(len(kept), dtype=torch.long)
         instances.gt_text = self.policy.charset.encode_rows([texts[i] if i in read else None for i in kept])
         instances.gt_ignore = torch.tensor([roles[i] is Role.IGNORE for i in kept], dtype=torch.bool)
+        if any(boxes is not None for boxes in inputs.characters):
+            instances.gt_characters = CharacterBoxes.from_list([inputs.characters[i] for i in kept])
         return instances
 
 

@@ -171,7 +171,18 @@ def _word_problem(annotation: dict) -> tuple[str, str] | None:
         return "missing_field", 'has no text; add the word, or "ignore": 1.'
     if text is not None and not isinstance(text, str):
         return "wrong_type", f"text is {text!r}, not a string; put it between quotes."
-    return _outline_problem(annotation.get("segmentation"), annotation.get("bbox"))
+    return _outline_problem(annotation.get("segmentation"), annotation.get("bbox")) or _characters_problem(
+        annotation.get("characters")
+    )
+
+
+def _characters_problem(boxes: Any) -> tuple[str, str] | None:
+    """Kind and message of what is wrong with the boxes of a word's characters, which are optional."""
+    if boxes is None:
+        return None
+    if not isinstance(boxes, list) or not all(isinstance(box, list) and len(box) == 8 for box in boxes):
+        return "wrong_type", "characters must be a list of boxes of eight numbers, [[x1, y1, ..., x4, y4], ...]."
+    return next(filter(None, map(_numbers_problem, boxes)), None)
 
 
 def _outline_problem(parts: Any, box: Any) -> tuple[str, str] | None:

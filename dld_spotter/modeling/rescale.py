@@ -43,6 +43,8 @@ def rescale_words(words: Sequence[Instances], images: ImageList, rescaled: Image
         boxes = target.gt_boxes.tensor
         fields["gt_boxes"] = Boxes(boxes * boxes.new_tensor([factor_x, factor_y, factor_x, factor_y]))
         fields["gt_masks"] = target.gt_masks.scale(factor_x, factor_y)
+        if target.has("gt_characters"):
+            fields["gt_characters"] = target.gt_characters.scale(factor_x, factor_y)
         result.append(Instances(size, **fields))
     return result
 

@@ -252,6 +252,29 @@ def test_real_photos(real_data, tmp_path):
         assert torch.equal((words.gt_text != PAD).any(dim=1), ~words.gt_ignore)
 
 
+def test_characters_move_with_their_word(record):
+    """Boxes of the characters go through crop, rotation and size as the outline does."""
+    word = annotation(10, 20, 30, 10, "abc")
+    boxes = [[x, 20, x + 10, 20, x + 10, 30, x, 30] for x in (10, 20, 30)]
+    given = record(
+        annotation(50, 5, 12, 9, "a"),
+        word | {"characters": boxes},
+        annotation(5, 40, 9, 9, "ab") | {"characters": boxes},
+    )
+    words = plain_mapper()(given)["instances"]
+    assert words.gt_characters.tensor[1].tolist() == np.reshape(boxes, (3, 4, 2)).tolist()
+    assert words.gt_characters.tensor[[0, 2]].isnan().all(), "no boxes, or another number of them than characters"
+    cfg = toy.tiny_cfg("INPUT.MIN_SIZE_TRAIN", (100,), "INPUT.MAX_SIZE_TRAIN", 400, "INPUT.ROTATION", 30.0)
+    mapper = TextDatasetMapper(cfg, is_train=True)
+    for _ in range(10):
+        words = mapper(record(word | {"characters": boxes}))["instances"]
+        moved, outline = words.gt_characters.tensor[0], words.gt_masks.tensor[0]
+        torch.testing.assert_close(moved[0, [0, 3]], outline[[0, 3]], atol=1e-3, rtol=0)
+        torch.testing.assert_close(moved[2, [1, 2]], outline[[1, 2]], atol=1e-3, rtol=0)
+        torch.testing.assert_close(moved[1, 0], outline[0] + (outline[1] - outline[0]) / 3, atol=1e-3, rtol=0)
+    assert not plain_mapper()(record(word))["instances"].has("gt_characters")
+
+
 def test_strict_policy_is_for_training_only(record):
     given = record(annotation(10, 20, 30, 10, "\u00e9"))
     cfg = toy.tiny_cfg("INPUT.TEXT.UNKNOWN", "error")

@@ -87,6 +87,15 @@ def test_characters_are_kept(tmp_path):
     assert record["annotations"][0]["characters"] == quads
 
 
+@pytest.mark.parametrize(
+    "characters, message",
+    [([[0] * 7], "eight numbers"), ("abc", "eight numbers"), ([[0] * 7 + [float("nan")]], "NaN or infinity")],
+)
+def test_boxes_of_characters_are_checked(tmp_path, characters, message):
+    with pytest.raises(ValueError, match=message):
+        load_text_json(*write(tmp_path, annotations=[word_entry(characters=characters)]))
+
+
 # What is mended: kind of the problem, the annotation, and the outline that should come out (None: left out).
 MENDED = {
     "clipped": ([-5, 10, 30, 10, 30, 20, -5, 20], [0, 10, 30, 10, 30, 20, 0, 20]),
