@@ -68,23 +68,29 @@ class AttentionTextHead(nn.Module):
         head = cfg.MODEL.ROI_TEXT_HEAD
         charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
         return {
-            "pooler": MaskedRoIPooler(
-                in_channels=input_shape.channels,
-                out_channels=head.CONV_DIM,
-                output_size=head.POOLER_RESOLUTION,
-                stride=input_shape.stride,
-                sampling_ratio=head.POOLER_SAMPLING_RATIO,
-                margin=head.POOLER_MARGIN,
-                vertical_ratio=head.VERTICAL_RATIO,
-                norm=head.NORM,
-                upsample=head.UPSAMPLE,
-            ),
+            "pooler": cls.build_pooler(cfg, input_shape),
             "encoder": RecognitionEncoder(head.CONV_DIM, head.HIDDEN_SIZE, head.NORM),
             "decoder": AttentionDecoder(charset.num_tokens, head.HIDDEN_SIZE, head.HIDDEN_SIZE),
             "charset": charset,
             "max_length": cfg.MODEL.TEXT.MAX_LENGTH,
             "loss_weight": head.LOSS_WEIGHT,
         }
+
+    @classmethod
+    def build_pooler(cls, cfg: CfgNode, input_shape: ShapeSpec) -> nn.Module:
+        """What makes word features from a feature map of this shape."""
+        head = cfg.MODEL.ROI_TEXT_HEAD
+        return MaskedRoIPooler(
+            in_channels=input_shape.channels,
+            out_channels=head.CONV_DIM,
+            output_size=head.POOLER_RESOLUTION,
+            stride=input_shape.stride,
+            sampling_ratio=head.POOLER_SAMPLING_RATIO,
+            margin=head.POOLER_MARGIN,
+            vertical_ratio=head.VERTICAL_RATIO,
+            norm=head.NORM,
+            upsample=head.UPSAMPLE,
+        )
 
     def pool_words(self, features: Tensor, words: Sequence[Instances], before: Conv2d | None = None) -> Tensor:
         """Features of words in their true places.
@@ -115,6 +121,12 @@ class AttentionTextHead(nn.Module):
             loss = loss + sum(p.sum() for p in self.parameters() if p.requires_grad) * 0.0
         return {"loss_text": loss}
 
+    def pool_detections(self, features: Tensor, instances: Sequence[Instances]) -> Tensor:
+        """Features of detections with ``pred_boxes`` and soft ``pred_masks``; shapes as in ``pool_words``."""
+        masks = torch.cat([i.pred_masks for i in instances])
+        sizes = [i.image_size for i in instances]
+        return self.pooler(features, [i.pred_boxes for i in instances], sizes, mask_probs=masks)
+
     @torch.no_grad()
     def greedy(self, roi: Tensor) -> tuple[Tensor, Tensor]:
         """Token ids (R, T) and scores (R,) of word features, nothing fed in."""
@@ -122,11 +134,8 @@ class AttentionTextHead(nn.Module):
 
     @torch.no_grad()
     def inference(self, features: Tensor, instances: Sequence[Instances]) -> None:
-        """Add ``pred_text`` (N, T) and ``pred_text_scores`` (N,) to detections with boxes and soft masks."""
-        masks = torch.cat([i.pred_masks for i in instances])
-        sizes = [i.image_size for i in instances]
-        roi = self.pooler(features, [i.pred_boxes for i in instances], sizes, mask_probs=masks)
-        tokens, scores = self.greedy(roi)
+        """Add ``pred_text`` (N, T) and ``pred_text_scores`` (N,) to detections (see ``pool_detections``)."""
+        tokens, scores = self.greedy(self.pool_detections(features, instances))
         counts = [len(i) for i in instances]
         for detected, text, score in zip(instances, tokens.split(counts), scores.split(counts), strict=True):
             detected.pred_text = text
