@@ -1,0 +1,185 @@
+#!/usr/bin/env python
+"""Bring free fonts and English word lists, out of Debian's packages, into a folder. Nothing is installed.
+
+    tools/fetch_fonts.py --output datasets/synthetic_sources
+
+The folder then holds fonts/PACKAGE/*.ttf or *.otf, words/*.txt with one word a line, and LICENCES.txt, which names each
+package with its version and licence; the licences' own texts are in licences/. This needs apt-get and
+dpkg-deb, so Debian, Ubuntu or the like; elsewhere, point tools/make_synthetic.py at folders of your own.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+FONT_SUFFIXES = (".ttf", ".otf")
+# Licence -> packages, by what their copyright files say of the fonts (the packaging may have another licence).
+FONTS = {
+    "OFL-1.0": "century-catalogue inconsolata oldstandard",
+    "OFL-1.1": (
+        "allerta amiga anonymous-pro apropal arapey averia-gwf averia-sans-gwf averia-serif-gwf "
+        "babelstone-modern bajaderka bebas-neue bwht cabin cabinsketch cantarell cardo cherrybomb cmu "
+        "comfortaa comic-neue compagnon courier-prime croscore crosextra-carlito dancingscript dosis "
+        "dotgothic16 ebgaramond eurofurence evertype-conakry fantasque-sans ferrite-core firacode "
+        "gemunu-libre gfs-artemisia gfs-didot gfs-neohellenic gnutypewriter havana humor-sans junction "
+        "junicode jura karla kaushanscript klaudia-berenika kristi lato le-murmure league-mono league-spartan "
+        "leckerli-one lemonada liberation2 lobster lobstertwo manrope millimetre monofur mononoki nanum "
+        "national-park noto-core noto-mono okolaks opendin play quattrocento quicksand radisnoir reggae "
+        "rocknroll sil-andika sil-charis sil-doulos sil-gentium sil-gentium-basic sixtyfour smc-chilanka "
+        "smc-gayathri smc-manjari smiley-sans sora stick stix tomsontalks vollkorn woowa-bm yanone-kaffeesatz "
+        "yrsa-rasa yusei-magic"
+    ),
+    "OFL-1.1 or GPL-2+ with font exception": "linuxlibertine",
+    "OFL-1.1 or GPL-3+ with font exception": "oxygen",
+    "OFL-1.1 or LGPL-2.1": "essays1743",
+    "OFL-1.1 or BSD-3-Clause": "3270 georgewilliams",
+    "OFL-1.1 or MIT": "monoid",
+    "OFL-1.1 or GPL-3+": "dkg-handwriting",
+    "OFL-1.1, EPL-2.0 and EDL-1.0": "b612",
+    "OFL-1.1 and Apache-2.0": "crosextra-caladea inter",
+    "Apache-2.0": "clear-sans jetbrains-mono open-sans roboto-slab roboto-unhinted",
+    "MIT": "agave fanwood lindenhill roadgeek routed-gothic",
+    "MIT and Bitstream Vera": "hack",
+    "BSD-3-Clause": "go",
+    "Bitstream Vera": "dejavu-core dejavu-extra",
+    "CC-BY-3.0 and Bitstream Vera": "opendyslexic",
+    "CC-BY-SA-4.0": "pc",
+    "Unlicense": "glasstty",
+    "WTFPL": "fantasma",
+    "Artistic": "alee",
+    "ParaType Free Font License": "paratype",
+    "public domain": "goudybookletter ocr-a prociono tuffy",
+    "GUST Font License": "texgyre",
+    "AGPL-3 with font exception": "urw-base35",
+    "LGPL-2": "staypuft",
+    "GPL-2": "dustin summersby",
+    "GPL-2 with font exception": "sjfonts",
+    "GPL-2+ and OFL-1.0": "breip",
+    "GPL-2+ with font exception": (
+        "adf-accanthis adf-baskervald adf-berenis adf-gillius adf-ikarius adf-irianis adf-libris adf-mekanus "
+        "adf-oldania adf-romande adf-switzera adf-tribun adf-universalis adf-verana unifont"
+    ),
+    "GPL-3": "beteckna",
+    "GPL-3 or LGPL-3 or GPL-2, with font exception": "osifont",
+    "GPL-3+ with font exception": "freefont-ttf rufscript tiresias",
+}
+WORDS = {"SCOWL and public domain": "wamerican wbritish"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True, help="the folder to fill; what it holds already stays")
+    parser.add_argument(
+        "--packages", nargs="+", metavar="NAME", help="only these packages (default: all that are known)"
+    )
+    args = parser.parse_args(argv)
+    try:
+        fetch(args.output, args.packages)
+    except (OSError, RuntimeError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def known_packages() -> dict[str, str]:
+    """Each package's licence."""
+    fonts = {f"fonts-{name}": licence for licence, names in FONTS.items() for name in names.split()}
+    words = {name: licence for licence, names in WORDS.items() for name in names.split()}
+    return dict(sorted((fonts | words).items()))
+
+
+def fetch(output: Path, names: Sequence[str] | None = None) -> None:
+    """Download the packages, and copy their fonts and word lists into the folder.
+
+    Raises:
+        RuntimeError: apt-get or dpkg-deb is missing or fails, or it offers none of the packages.
+        ValueError: one of the names is not in the tables above.
+    """
+    licences = known_packages()
+    unknown = sorted(set(names or ()) - licences.keys())
+    if unknown:
+        raise ValueError(
+            f"--packages: {', '.join(unknown)} is not known; tools/fetch_fonts.py lists what is, with its licence."
+        )
+    for tool in ("apt-get", "apt-cache", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise RuntimeError(
+                f"{tool} is missing: this needs Debian or Ubuntu; elsewhere, collect font files yourself."
+            )
+    wanted = list(names or licences)
+    offered = offered_packages(wanted)
+    absent = [name for name in wanted if name not in offered]
+    if absent:
+        sys.stderr.write(f"not offered by this system's package sources, left out: {', '.join(absent)}\n")
+    if not offered:
+        raise RuntimeError(
+            "this system's package sources offer none of the packages; run apt-get update, then try again."
+        )
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in tqdm(sorted(offered), unit=" packages"):
+            version, files = unpack(name, Path(folder) / name, output)
+            lines.append(f"{name} {version}: {licences[name]} ({files} files)\n")
+    record_licences(output / "LICENCES.txt", lines)
+    sys.stdout.write(f"{output}: {len(lines)} packages\n")
+
+
+def offered_packages(names: Sequence[str]) -> set[str]:
+    """Those of the packages that apt-get can download; updates its lists where they know none of them."""
+    for attempt in range(2):
+        listed = set(run("apt-cache", "pkgnames").split())
+        offered = {name for name in names if name in listed}
+        if offered or attempt:
+            break
+        run("apt-get", "update")
+    return offered
+
+
+def unpack(name: str, folder: Path, output: Path) -> tuple[str, int]:
+    """Download one package into an own folder and copy what we want from it; returns its version and the count."""
+    folder.mkdir()
+    run("apt-get", "download", name, folder=folder)
+    archive = next(folder.glob("*.deb"))
+    run("dpkg-deb", "-x", str(archive), str(folder / "files"))
+    # Links are second names of files that are copied anyway.
+    files = [path for path in sorted((folder / "files").rglob("*")) if path.is_file() and not path.is_symlink()]
+    if name.startswith("fonts-"):
+        target = output / "fonts" / name
+        chosen = {path.name: path for path in files if path.suffix.lower() in FONT_SUFFIXES}
+    else:
+        target = output / "words"
+        chosen = {f"{path.name}.txt": path for path in files if path.parent.name == "dict"}
+    target.mkdir(parents=True, exist_ok=True)
+    for file_name, path in chosen.items():
+        shutil.copyfile(path, target / file_name)
+    licence = folder / "files" / "usr" / "share" / "doc" / name / "copyright"
+    if licence.is_file():
+        (output / "licences").mkdir(exist_ok=True)
+        shutil.copyfile(licence, output / "licences" / f"{name}.txt")
+    return run("dpkg-deb", "-f", str(archive), "Version").strip(), len(chosen)
+
+
+def record_licences(path: Path, lines: Sequence[str]) -> None:
+    """Add lines "package version: licence" to the file, in place of those of the same packages."""
+    kept = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    merged = {line.split()[0]: line for line in [*kept, *lines]}
+    path.write_text("".join(merged[name] for name in sorted(merged)), encoding="utf-8")
+
+
+def run(*command: str, folder: Path | None = None) -> str:
+    """The output of a command; RuntimeError with what it says where it fails."""
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{result.stderr.strip()}")
+    return result.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
