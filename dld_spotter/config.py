@@ -10,10 +10,16 @@ import torch
 from detectron2.config import CfgNode as CN
 from detectron2.config import get_cfg
 
+from dld_spotter.modeling.mango.config import add_mango_config
+from dld_spotter.modeling.text_perceptron.config import add_text_perceptron_config
+from dld_spotter.pretrained import CONFIG, pretrained_folder, pretrained_models
+
 
 def add_dld_config(cfg: CN) -> None:
     """Add the options of the text spotter to a Detectron2 config, in place."""
     _add_model_config(cfg)
+    add_text_perceptron_config(cfg)
+    add_mango_config(cfg)
     _add_input_config(cfg)
     _add_run_config(cfg)
 
@@ -34,6 +40,9 @@ def _add_model_config(cfg: CN) -> None:
     # What to do with a checkpoint that was trained with other characters: "error", or "reinit" (load the
     # rest, start the character layers afresh).
     text.ON_CHARSET_CHANGE = "error"
+    # Training passes read words in their given places and detect nothing: a fast first stage, since reading is what
+    # takes most words to learn. Weights of detection stay as they are.
+    text.READING_ONLY = False
 
     head = cfg.MODEL.ROI_TEXT_HEAD = CN()
     head.NAME = "AttentionTextHead"
@@ -49,6 +58,9 @@ def _add_model_config(cfg: CN) -> None:
     head.POOLER_MARGIN = 1.0
     # A word is read top to bottom when its box is taller than this many times its width.
     head.VERTICAL_RATIO = 1.5
+    # In training each side of a word's box moves at random by up to this share of its shorter side, and the outline
+    # with it, so that the reader bears the detector's boxes; below 0.5. 0: words are read in their true places.
+    head.JITTER = 0.0
     # Channels of the reading branch's six convolutions (and of the masked word features).
     head.CONV_DIM = 256
     # Normalisation of those convolutions: "BN", "SyncBN", "GN", "FrozenBN".
@@ -64,6 +76,13 @@ def _add_model_config(cfg: CN) -> None:
     light.STAGE_CHANNELS = (32, 64, 128, 256)
     light.BLOCKS = (1, 1, 1, 1)
     light.NORM = "BN"
+
+    # PP-LCNetV4: channels of the stem at stride 2 and of the stages at strides 4 to 32, and blocks a stage. This is the
+    # small text detector of PP-OCRv6, whose weights want the pixel means of configs/MaskRCNNSpotter_PPLCNet.yaml.
+    lcnet = cfg.MODEL.PP_LCNET = CN()
+    lcnet.STEM_CHANNELS = 24
+    lcnet.STAGE_CHANNELS = (48, 96, 192, 384)
+    lcnet.BLOCKS = (2, 3, 5, 3)
 
     _add_distillation_config(cfg)
 
@@ -187,24 +206,44 @@ def _add_run_config(cfg: CN) -> None:
 def load_cfg(config_file: str | os.PathLike | None = None, opts: Sequence[str] = ()) -> CN:
     """Detectron2's defaults, ours, a YAML file (with ``_BASE_``) and KEY VALUE pairs, in this order.
 
+    Args:
+        config_file: its path, or the name of a model that comes with the project (``dld_spotter.pretrained``). Weights
+            and a charset that it names without a folder, and that lie beside it, are taken from there.
+        opts: KEY VALUE pairs.
+
     Raises:
         FileNotFoundError: there is no such YAML file.
         KeyError: an unknown key; the message names it and the keys that look like it.
         ValueError: a value that could only fail later.
     """
     config_file = os.fspath(config_file) if config_file else None
-    if config_file and "://" not in config_file and not Path(config_file).is_file():
-        raise FileNotFoundError(f"there is no config file {config_file}; the project's own are in configs/.")
+    folder = pretrained_folder(config_file) if config_file and not Path(config_file).exists() else None
+    if folder:
+        config_file = str(folder / CONFIG)
+    elif config_file and "://" not in config_file and not Path(config_file).is_file():
+        raise FileNotFoundError(
+            f"there is no config file {config_file}; the project's own are in configs/, and its trained models are "
+            f"called {', '.join(pretrained_models()) or '(none)'}."
+        )
     cfg = get_cfg()
     add_dld_config(cfg)
     try:
         if config_file:
             cfg.merge_from_file(config_file)
+            _take_files_beside(cfg, Path(config_file).parent)
         cfg.merge_from_list(list(opts))
     except (KeyError, AssertionError) as error:
         raise KeyError(_explain_unknown_key(cfg, str(error), config_file)) from error
     check_cfg(cfg)
     return cfg
+
+
+def _take_files_beside(cfg: CN, folder: Path) -> None:
+    """Exported models name their files by the name alone, so that their folder can be moved."""
+    for node, key in ((cfg.MODEL, "WEIGHTS"), (cfg.MODEL.TEXT, "CHARSET")):
+        name = node[key]
+        if name and Path(name).name == name and (folder / name).is_file():
+            node[key] = str(folder / name)
 
 
 def check_cfg(cfg: CN) -> None:

@@ -44,7 +44,7 @@ class TextPredictor:
     outlines.
 
     Args:
-        config: path of a YAML file, or a config.
+        config: path of a YAML file, the name of a model that comes with the project, or a config.
         weights: a checkpoint; by default the config's MODEL.WEIGHTS.
         device: "auto" (a GPU where there is one, unless ``opts`` set MODEL.DEVICE), or what torch calls it.
         opts: KEY VALUE pairs that override the config.
@@ -130,13 +130,13 @@ class TextPredictor:
     def _padded_size(self, job: _Job) -> tuple[int, int]:
         """(height, width) of the network's input; (0, 0) for an image whose size cannot be told."""
         try:
-            size = self._network_size(*job.size())
+            size = self.network_size(*job.size())
         except ImageError:
             return 0, 0
         step = max(1, getattr(getattr(self.model, "backbone", None), "size_divisibility", 1))
         return tuple(-(-length // step) * step for length in size)
 
-    def _network_size(self, height: int, width: int) -> tuple[int, int]:
+    def network_size(self, height: int, width: int) -> tuple[int, int]:
         """The size to which DefaultPredictor's ResizeShortestEdge brings an image."""
         shortest, longest = self.cfg.INPUT.MIN_SIZE_TEST, self.cfg.INPUT.MAX_SIZE_TEST
         if shortest == 0:
@@ -180,7 +180,7 @@ class TextPredictor:
             image = image[:, :, ::-1]
         height, width = image.shape[:2]
         shrink = min(1.0, (MAX_MASK_PIXELS / (height * width)) ** 0.5)
-        resized = ResizeTransform(height, width, *self._network_size(height, width)).apply_image(image)
+        resized = ResizeTransform(height, width, *self.network_size(height, width)).apply_image(image)
         tensor = torch.as_tensor(resized.astype("float32").transpose(2, 0, 1))
         return {"image": tensor, "height": max(1, round(height * shrink)), "width": max(1, round(width * shrink))}
 
@@ -235,8 +235,6 @@ def _complete_cfg(config, weights, device: str, opts: Sequence, confidence_thres
         cfg.defrost()
         cfg.merge_from_list(opts)
         check_cfg(cfg)
-    elif not Path(config).is_file():
-        raise FileNotFoundError(f"there is no config file {os.fspath(config)}.")
     else:
         cfg = load_cfg(os.fspath(config), opts)
     cfg.MODEL.DLD.TEACHER = False  # only training has a use for one

@@ -99,9 +99,21 @@ def test_every_yaml_builds(config_file):
 
 
 def test_the_recipes_are_the_rows_of_the_tables():
-    written = {Path(config_file).stem for config_file in CONFIGS if "/DLD/" in config_file}
+    others = ("TextPerceptron_", "MANGO_")  # Table 8, and its own tests
+    written = {Path(c).stem for c in CONFIGS if "/DLD/" in c and not Path(c).stem.startswith(others)}
     expected = {"Base-DLD_R50", "Light", "Vanilla_Light", "Vanilla_16x64_R50", "Vanilla_16x64_Light"}
     assert written == expected | {f"{name}_{size}" for name in RECIPES for size in ("R50", "Light")}
+
+
+@pytest.mark.parametrize("spotter", ["TextPerceptron", "MANGO"])
+@pytest.mark.parametrize("size", ["R50", "Light"])
+def test_dld_around_another_spotter_differs_in_gamma_alone(spotter, size):
+    """Table 8's two rows of a spotter are one recipe, with DLD's own settings as around the base spotter."""
+    low, high = (load(f"configs/DLD/{spotter}_DLD_gamma{gamma}_{size}.yaml") for gamma in (0.1, 0.3))
+    assert difference(high, low) == {"MODEL.DLD.GAMMA": 0.3}
+    changed = difference(low, load(f"configs/DLD/DLD_gamma0.1_{size}.yaml"))
+    assert changed["MODEL.DLD.SPOTTER"] == spotter
+    assert not [key for key in changed if key.startswith("MODEL.DLD.") and key != "MODEL.DLD.SPOTTER"]
 
 
 def test_the_readme_links_every_recipe_and_nothing_else():

@@ -1,5 +1,7 @@
 """tools/export_model.py: what is given away says what the training checkpoint says, and holds nothing else."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -102,6 +104,14 @@ def test_the_config_is_that_of_the_training_without_its_run(run, exported):
     assert (ours.MODEL, ours.INPUT, ours.TEST) == (theirs.MODEL, theirs.INPUT, theirs.TEST)
     text = exported[0].read_text(encoding="utf-8")
     assert "DEVICE" not in text, "the machine that loads it decides"
+
+
+def test_the_folder_can_be_moved(exported, tmp_path):
+    moved = shutil.copytree(exported[0].parent, tmp_path / "moved")
+    assert str(moved / exported[1].name) == load_cfg(moved / exported[0].name).MODEL.WEIGHTS
+    assert load_cfg(moved / exported[0].name, ["MODEL.WEIGHTS", "other.pth"]).MODEL.WEIGHTS == "other.pth"
+    (moved / exported[1].name).unlink()
+    assert exported[1].name == load_cfg(moved / exported[0].name).MODEL.WEIGHTS, "nothing else is looked for"
 
 
 def test_text_predictor_and_demo_take_the_pair(exported, tmp_path, capsys):

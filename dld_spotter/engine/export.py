@@ -27,7 +27,8 @@ def export_model(
 ) -> tuple[Path, Path]:
     """Write ``model.pth`` and ``model.yaml``: a checkpoint without teacher, optimiser and schedule, and its config.
 
-    The config knows its weights by their absolute path. A charset that is not built in is written beside them.
+    The config knows its weights by their name alone, and ``load_cfg`` looks for them beside it, so that the folder can
+    be moved. A charset that is not built in is written beside them.
 
     Args:
         cfg: the config that the model was trained with.
@@ -62,10 +63,10 @@ def export_model(
 
     folder.mkdir(parents=True, exist_ok=True)
     torch.save({"model": kept}, path)
-    cfg.MODEL.WEIGHTS = str(path)
+    cfg.MODEL.WEIGHTS = path.name
     if Path(cfg.MODEL.TEXT.CHARSET).is_file():
-        cfg.MODEL.TEXT.CHARSET = str(folder / "charset.txt")
-        Path(cfg.MODEL.TEXT.CHARSET).write_text("".join(charset.characters), encoding="utf-8")
+        cfg.MODEL.TEXT.CHARSET = "charset.txt"
+        (folder / "charset.txt").write_text("".join(charset.characters), encoding="utf-8")
     config = folder / "model.yaml"
     config.write_text(_dump(cfg), encoding="utf-8")
     return path, config

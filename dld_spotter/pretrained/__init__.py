@@ -1,0 +1,19 @@
+"""The trained models that come with the project, one folder each: ``model.yaml``, ``model.pth`` and a model card.
+
+Their names can stand where a config file can: ``TextPredictor("NAME")``, ``load_cfg("NAME")``, ``--config-file NAME``.
+"""
+
+from pathlib import Path
+
+_ROOT = Path(__file__).parent
+CONFIG, WEIGHTS, CARD = "model.yaml", "model.pth", "README.md"
+
+
+def pretrained_models() -> list[str]:
+    """The names of the models, sorted."""
+    return sorted(path.parent.name for path in _ROOT.glob(f"*/{CONFIG}"))
+
+
+def pretrained_folder(name: str) -> Path | None:
+    """The folder of a model; None where there is none of that name."""
+    return _ROOT / name if name in pretrained_models() else None
