@@ -5,7 +5,6 @@ Shapes: B images, k candidate scales, R words over the whole batch, T decoding s
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -25,20 +24,10 @@ from dld_spotter.modeling.distillation.selector_loss import (
     text_accuracy_loss,
 )
 from dld_spotter.modeling.distillation.skd import feature_loss, sequence_loss
+from dld_spotter.modeling.distillation.weights import DistillationWeights
 from dld_spotter.modeling.rescale import rescale_images, rescale_words, select_images
 from dld_spotter.modeling.resolution_selector import build_resolution_selector
 from dld_spotter.modeling.spotter import Reading, Spotter, readable_words, target_tokens
-
-
-class DistillationWeights(NamedTuple):
-    """Weights of the losses, by the paper's names; a method without a part of them has it at 0."""
-
-    gamma: float = 0.1
-    eta_roi: float = 1.0
-    eta_context: float = 1.0
-    eta_sequence: float = 1.0
-    lambda_selector: float = 1.0
-    lambda_skd: float = 1.0
 
 
 @META_ARCH_REGISTRY.register()
@@ -286,6 +275,20 @@ class DLDSpotter(nn.Module):
                 height = batched_inputs[index].get("height", size[0])
                 width = batched_inputs[index].get("width", size[1])
                 results[index] = {"instances": detector_postprocess(instances, height, width), "scale": scale}
+        return results
+
+    @torch.no_grad()
+    def read_words(self, batched_inputs: list[dict]) -> list[Tensor]:
+        """As ``Spotter.read_words``: the student, each image at its chosen scale."""
+        images = self.student.preprocess_image(batched_inputs)
+        words = [w.to(self.device) for w in readable_words([record["instances"] for record in batched_inputs])]
+        results: list[Tensor] = [torch.empty(0)] * len(words)
+        for scale, group in group_by(self.choose_scales(images)):
+            full, placed = select_images(images, group), [words[i] for i in group]
+            small = rescale_images(full, scale)
+            tokens, _ = self.student.greedy(self.student.pool(small, rescale_words(placed, full, small, scale)))
+            for index, read in zip(group, tokens.split([len(w) for w in placed]), strict=True):
+                results[index] = read
         return results
 
     def choose_scales(self, images: ImageList) -> list[float]:

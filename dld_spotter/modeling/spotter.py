@@ -85,6 +85,10 @@ class Spotter(ABC):
         """Read word features (R, C, rows, columns) with the tokens of ``target`` (R, T) fed in."""
 
     @abstractmethod
+    def greedy(self, roi: Tensor) -> tuple[Tensor, Tensor]:
+        """Token ids (R, T) and scores (R,) of word features (R, C, rows, columns), nothing fed in."""
+
+    @abstractmethod
     def reading_losses(self, reading: Reading) -> dict[str, Tensor]:
         """Weighted losses of a reading against its target. Called once a step: it may ask the other processes."""
 
@@ -95,6 +99,20 @@ class Spotter(ABC):
     def read(self, images: ImageList, words: list[Instances]) -> Reading:
         """Read words whose places are given, with their own characters fed in."""
         return self.recognize(self.pool(images, words), target_tokens(words))
+
+    @torch.no_grad()
+    def read_words(self, batched_inputs: list[dict]) -> list[Tensor]:
+        """What is read in the ground-truth places of the readable words, nothing fed in.
+
+        Args:
+            batched_inputs: mapped records with ``instances``.
+
+        Returns:
+            (N, T) token ids for each image.
+        """
+        images = self.preprocess_image(batched_inputs)
+        words = [w.to(images.tensor.device) for w in readable_words([x["instances"] for x in batched_inputs])]
+        return list(self.greedy(self.pool(images, words))[0].split([len(w) for w in words]))
 
     @abstractmethod
     def spot(self, images: ImageList) -> list[Instances]:

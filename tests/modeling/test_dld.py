@@ -225,3 +225,24 @@ def test_the_temperature_travels_in_the_checkpoint():
 
 def test_group_by():
     assert list(group_by([2, 0, 2])) == [(0, [1]), (2, [0, 2])]
+
+
+def test_words_are_read_at_the_scale_of_their_image(monkeypatch):
+    """In given places, too: in a batch of several scales each word says what it says alone at its image's scale."""
+    model = build().eval()
+    batch = toy_batch((2, 3))
+    # Reading that is right nowhere depends on every pixel, so that a wrong scale or order shows.
+    torch.nn.init.normal_(model.student.roi_heads.text_head.decoder.classify.weight)
+    expected = []
+    for record, scale in zip(batch, (1.0, 0.5), strict=True):
+        model.fixed_scale = scale
+        expected += model.read_words([record])
+    plain = model.student.read_words(batch[:1])
+    model.fixed_scale = 0.0
+    monkeypatch.setattr(model, "choose_scales", lambda images: [1.0, 0.5])
+    read = model.read_words(batch)
+    assert [len(words) for words in read] == [2, 3]
+    for one, other in zip([*read, read[0]], [*expected, *plain], strict=True):
+        length = min(one.shape[1], other.shape[1])  # rows are as long as a batch's longest word
+        assert torch.equal(one[:, :length], other[:, :length])
+        assert (one[:, length:] == 0).all() and (other[:, length:] == 0).all()

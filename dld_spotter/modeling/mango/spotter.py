@@ -29,7 +29,7 @@ from dld_spotter.modeling.mango.sequences import likeliest_sequences, read_greed
 from dld_spotter.modeling.mango.target_maker import MapTargets, TargetMaker, cells_without_targets
 from dld_spotter.modeling.map_spotter import MapSpotter
 from dld_spotter.modeling.recognition.text_head import text_loss
-from dld_spotter.modeling.spotter import Reading, Workload, readable_words
+from dld_spotter.modeling.spotter import Reading, Workload
 from dld_spotter.structures import PolygonBoxes, WordPolygons
 
 # Losses of attention, and the sums of ``Attended`` that they are made of.
@@ -205,6 +205,10 @@ class MANGO(MapSpotter):
             )
         return self.reader.classify(context[:, :steps])
 
+    def greedy(self, roi: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``Spotter.greedy``."""
+        return read_greedily(self.reader(roi[:, :, 0].transpose(1, 2)))
+
     def reading_losses(self, reading: Reading) -> dict[str, Tensor]:
         """See ``Spotter.reading_losses``; none while attention is pre-trained."""
         if self.pretrain_attention:
@@ -269,21 +273,6 @@ class MANGO(MapSpotter):
         words = [cells_without_targets(cells)] * len(feature)
         attended = self.attention(self.attention.maps(feature, geometry), words)
         self.reader(torch.cat([entry.slots for entry in attended]))
-
-    @torch.no_grad()
-    def read_words(self, batched_inputs: list[dict]) -> list[Tensor]:
-        """What the spotter reads in the ground-truth places of the readable words.
-
-        Args:
-            batched_inputs: mapped records with ``instances``.
-
-        Returns:
-            (N, L) token ids for each image.
-        """
-        images = self.preprocess_image(batched_inputs)
-        words = [w.to(self.device) for w in readable_words([x["instances"] for x in batched_inputs])]
-        logits = self.reader(self.pool(images, words)[:, :, 0].transpose(1, 2))
-        return list(read_greedily(logits)[0].split([len(w) for w in words]))
 
 
 def _predictions(words: LocatedWords, tokens: Tensor, scores: Tensor, image_size: tuple[int, int]) -> Instances:

@@ -144,6 +144,10 @@ class TextPerceptron(MapSpotter):
         """See ``Spotter.recognize``."""
         return self.text_head.recognize(roi, target)
 
+    def greedy(self, roi: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``Spotter.greedy``."""
+        return self.text_head.greedy(roi)
+
     def reading_losses(self, reading: Reading) -> dict[str, Tensor]:
         """See ``Spotter.reading_losses``."""
         return self.text_head.losses(reading)
@@ -178,21 +182,6 @@ class TextPerceptron(MapSpotter):
         pooler.conv(feature)
         roi = pooler.upsample(images.tensor.new_zeros(words, pooler.out_channels, *pooler.output_size))
         self.text_head.recognize(roi, roi.new_zeros(words, work.steps, dtype=torch.long))
-
-    @torch.no_grad()
-    def read_words(self, batched_inputs: list[dict]) -> list[Tensor]:
-        """What the spotter reads in the ground-truth places of the readable words, nothing fed in.
-
-        Args:
-            batched_inputs: mapped records with ``instances``.
-
-        Returns:
-            (N, T) token ids for each image.
-        """
-        images = self.preprocess_image(batched_inputs)
-        words = [w.to(self.device) for w in readable_words([x["instances"] for x in batched_inputs])]
-        tokens, _ = self.text_head.greedy(self.pool(images, words))
-        return list(tokens.split([len(w) for w in words]))
 
     def _locate(
         self, areas: np.ndarray, scores: Tensor, geometry: Tensor, sizes: list[tuple[int, int]]
