@@ -1,6 +1,7 @@
 # Each target is complete: it sets up what it needs first, and takes seconds when nothing changed.
 #
-#   make demo                     draw scenes, train a small spotter on them, read them; results in output/demo
+#   make demo                     read the sample scenes with a model that comes with the project; results in output/samples
+#   make demo-training            draw scenes, train a very small spotter on them, read them; results in output/demo
 #   make test                     style checks and all tests
 #   make setup                    only the environment, in .venv
 #   make detectron2 PYTHON=...    Detectron2 into an environment of your own
@@ -10,12 +11,15 @@
 VENV ?= .venv
 PYTHON ?=
 
-.PHONY: help demo test setup detectron2
+.PHONY: help demo demo-training test setup detectron2
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: setup
+	@$(VENV)/bin/python -W ignore tools/read_samples.py
+
+demo-training: setup
 	@$(VENV)/bin/python -W ignore tools/make_demo.py
 
 test: setup

@@ -6,7 +6,10 @@ setup(
     description="Text spotting at the resolution each image needs (DLD, ECCV 2022), on Detectron2",
     python_requires=">=3.11",
     packages=find_packages(include=["dld_spotter", "dld_spotter.*"]),
-    package_data={"dld_spotter.data": ["charsets/*.txt"]},
+    package_data={
+        "dld_spotter.data": ["charsets/*.txt"],
+        "dld_spotter.pretrained": ["*/model.yaml", "*/model.pth", "*/README.md"],
+    },
     # Detectron2 itself is not on PyPI under its own name: tools/install_detectron2.py brings it. What it imports
     # is listed here, because its wheel is installed without dependencies.
     install_requires=[

@@ -69,11 +69,17 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         images = self.preprocess_image(batched_inputs)
         targets = [x["instances"].to(self.device) for x in batched_inputs]
         if self.reading_only:
-            words = jitter_words(readable_words(targets), self.roi_heads.jitter)
-            return self.reading_losses(self.read(images, words))
+            return self._learn_to_read(images, readable_words(targets))
         losses, roi = self.detection_losses(images, targets)
         reading = self.recognize(roi, target_tokens(readable_words(targets)))
         return losses | self.reading_losses(reading)
+
+    def _learn_to_read(self, images: ImageList, words: list[Instances]) -> dict[str, Tensor]:
+        losses = self.reading_losses(self.read(images, jitter_words(words, self.roi_heads.jitter)))
+        if not any(map(len, words)):
+            # Nothing was pooled from the backbone, but other processes wait for its gradients.
+            losses["loss_text"] = losses["loss_text"] + 0.0 * sum(p.sum() for p in self.parameters() if p.requires_grad)
+        return losses
 
     def detection_losses(self, images: ImageList, targets: list[Instances]) -> tuple[dict[str, Tensor], Tensor]:
         """See ``Spotter.detection_losses``."""

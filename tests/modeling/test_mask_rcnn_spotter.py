@@ -64,10 +64,11 @@ def test_losses_are_finite_and_reach_every_parameter(spotter, words_per_image):
     assert (losses["loss_text"] == 0) == (sum(words_per_image) == 0)
 
 
-def test_reading_only_trains_what_reads():
+@pytest.mark.parametrize("words_per_image", [(2, 1), (0, 0)])
+def test_reading_only_trains_what_reads(words_per_image):
     spotter = build_model(toy.tiny_cfg("MODEL.TEXT.READING_ONLY", True)).train()
     with EventStorage():
-        losses = spotter(toy_batch((2, 1)))
+        losses = spotter(toy_batch(words_per_image))
     assert set(losses) == {"loss_text"}
     losses["loss_text"].backward()
     trained = {name for name, p in spotter.named_parameters() if p.requires_grad}
