@@ -9,6 +9,7 @@ Prints each photo's words, the chosen scale and what it costs, and writes both r
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -69,6 +70,8 @@ class Reader:
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the samples; 0, or 1 with one sentence about what is wrong."""
     args = get_parser().parse_args(argv)
+    # Detectron2 calls something that new versions of torch warn of; it would stand among the words.
+    logging.getLogger("torch.fx").setLevel(logging.ERROR)
     try:
         read_all(args)
     except (KeyError, OSError, ValueError) as error:
