@@ -12,7 +12,7 @@ from detectron2.config import get_cfg
 
 from dld_spotter.modeling.mango.config import add_mango_config
 from dld_spotter.modeling.text_perceptron.config import add_text_perceptron_config
-from dld_spotter.pretrained import CONFIG, pretrained_folder, pretrained_models
+from dld_spotter.pretrained import find_config, pretrained_models
 
 
 def add_dld_config(cfg: CN) -> None:
@@ -216,11 +216,8 @@ def load_cfg(config_file: str | os.PathLike | None = None, opts: Sequence[str] =
         KeyError: an unknown key; the message names it and the keys that look like it.
         ValueError: a value that could only fail later.
     """
-    config_file = os.fspath(config_file) if config_file else None
-    folder = pretrained_folder(config_file) if config_file and not Path(config_file).exists() else None
-    if folder:
-        config_file = str(folder / CONFIG)
-    elif config_file and "://" not in config_file and not Path(config_file).is_file():
+    config_file = find_config(os.fspath(config_file)) if config_file else None
+    if config_file and "://" not in config_file and not Path(config_file).is_file():
         raise FileNotFoundError(
             f"there is no config file {config_file}; the project's own are in configs/, and its trained models are "
             f"called {', '.join(pretrained_models()) or '(none)'}."

@@ -17,3 +17,9 @@ def pretrained_models() -> list[str]:
 def pretrained_folder(name: str) -> Path | None:
     """The folder of a model; None where there is none of that name."""
     return _ROOT / name if name in pretrained_models() else None
+
+
+def find_config(config_file: str) -> str:
+    """The path of the config that a model's name means; anything else, and a file of that name, as it is."""
+    folder = pretrained_folder(config_file)
+    return config_file if folder is None or Path(config_file).exists() else str(folder / CONFIG)

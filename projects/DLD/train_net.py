@@ -23,10 +23,12 @@ from detectron2.utils.logger import setup_logger
 from dld_spotter.config import load_cfg
 from dld_spotter.data.text_json import register_custom
 from dld_spotter.engine import TextCheckpointer, Trainer
+from dld_spotter.pretrained import find_config
 
 
 def setup(args: argparse.Namespace) -> CfgNode:
     """The frozen config of the command line; data sets, loggers and OUTPUT_DIR are ready afterwards."""
+    args.config_file = find_config(args.config_file)  # Detectron2 writes the file into the log
     cfg = load_cfg(args.config_file, args.opts)
     register_custom(cfg)
     cfg.freeze()

@@ -42,6 +42,15 @@ def test_training_resuming_and_evaluating(tmp_path, train_net, capsys):
     assert results["recognition"].keys() == {"accuracy", "one_minus_ned"}
 
 
+def test_a_model_of_the_project_is_evaluated_by_its_name(tmp_path, train_net):
+    samples = toy.ROOT / "projects" / "DLD" / "samples"
+    custom = ("DATASETS.CUSTOM", f"[('samples', '{samples}', '{samples / 'scenes.json'}')]")
+    opts = ("DATASETS.TEST", "('samples',)", "MODEL.DEVICE", "cpu", "DATALOADER.NUM_WORKERS", "0")
+    arguments = ["--config-file", "synthetic-teacher", "--eval-only", *custom, *opts, "OUTPUT_DIR", str(tmp_path)]
+    results = train_net.main(train_net.default_argument_parser().parse_args(arguments))
+    assert results["detection"]["hmean"] > 0.7 and results["e2e_none"]["hmean"] > 0.15
+
+
 def test_evaluating_nothing_is_an_error(tmp_path, train_net):
     with pytest.raises(ValueError, match=r"--eval-only needs weights: add MODEL\.WEIGHTS FILE"):
         train_net.run([*command_line(tmp_path), "--eval-only"])
