@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to the weights that come with the project: fonts and words, drawn scenes, and the three stages of
-# configs/synthetic. Each step is skipped when its result is there, and a stage that was interrupted goes on where it stopped.
+# From nothing to weights like those that come with the project: fonts and words, drawn scenes, and the three stages of
+# configs/synthetic (the shipped ones stopped the first stage after 1,000 iterations). Each step is skipped when its result is there, and a stage that was interrupted goes on where it stopped.
 #
 #   bash projects/DLD/train_synthetic.sh                      all of it, on the CPU
 #   THREADS=8 bash projects/DLD/train_synthetic.sh            with so many threads
