@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# From nothing to weights like those that come with the project: fonts and words, drawn scenes, and the three stages of
-# configs/synthetic (the shipped ones stopped the first stage after 1,000 iterations). Each step is skipped when its result is there, and a stage that was interrupted goes on where it stopped.
+# From nothing to weights like those that come with the project: fonts and words, drawn scenes, and the stages of
+# configs/synthetic. Each step is skipped when its result is there, and a stage that was interrupted goes on where it
+# stopped.
 #
-#   bash projects/DLD/train_synthetic.sh                      all of it, on the CPU
-#   THREADS=8 bash projects/DLD/train_synthetic.sh            with so many threads
+#   bash projects/DLD/train_synthetic.sh                      all of it, on the CPU, in two processes
+#   PROCESSES=8 bash projects/DLD/train_synthetic.sh          in so many; of each one thread
 #   bash projects/DLD/train_synthetic.sh MODEL.DEVICE cuda    on a GPU; config options go to every stage
 #
 # The backbone starts from the small text detector of PP-OCRv6, which the package rapidocr (Apache-2.0) holds. Get it with
 #   pip install onnx && pip install --no-deps --target rapidocr_files rapidocr==3.10.0
 # and set PP_OCR_ONNX to rapidocr_files/rapidocr/models/PP-OCRv6_det_small.onnx.
+#
+# The model that knows photographs is trained, too, where datasets/photos (images, train.json, val.json) and
+# datasets/word_pages are; projects/DLD/README.md says how they were made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -24,9 +28,9 @@ draw() { # folder, split, style, seed, number of scenes
         --split "$2" --style "$3" --seed "$4" --count "$5"
 }
 
-train() { # config, output folder
+train() { # config, output folder, number of processes
     [[ -e "output/synthetic/$2/model_final.pth" ]] || "$python" projects/DLD/train_net.py --resume \
-        --config-file "configs/synthetic/$1.yaml" "${options[@]}"
+        --num-gpus "${3:-${PROCESSES:-2}}" --config-file "configs/synthetic/$1.yaml" "${options[@]}"
 }
 
 [[ -e "$sources/LICENCES.txt" ]] || "$python" tools/fetch_fonts.py --output "$sources"
@@ -35,8 +39,25 @@ train() { # config, output folder
 draw reading train reading 0 2400
 draw train train scenes 1 3000
 draw test test scenes 2 500
+draw dense train dense 4 5000
 
 train 1_Reading 1_reading
 train 2_Teacher 2_teacher
-train 3_DLD_gamma0.1 3_dld_gamma0.1
-train 3_DLD_gamma0.3 3_dld_gamma0.3
+train 3_Reading 3_reading
+train 4_Teacher 4_teacher
+
+[[ -e output/synthetic/5_selector/gamma0.3.pth ]] || "$python" tools/fit_selector.py --data-set drawn_train --limit 1000 \
+    --gammas 0.1 0.3 --config-file configs/synthetic/5_DLD_gamma0.1.yaml --output output/synthetic/5_selector \
+    "${options[@]}" MODEL.WEIGHTS output/synthetic/4_teacher/model_final.pth
+# A batch of students is small: one process each.
+train 5_Vanilla_0.5 5_vanilla_0.5 1
+train 5_SKD-only 5_skd_only 1
+for gamma in 0.1 0.3; do
+    train "5_DRS-only_gamma$gamma" "5_drs_only_gamma$gamma" 1
+    train "5_DLD_gamma$gamma" "5_dld_gamma$gamma" 1
+done
+
+if [[ -e datasets/photos/train.json && -e datasets/word_pages/pages.json ]]; then
+    train 6_Reading_photos 6_reading_photos
+    train 7_Photos 7_photos
+fi

@@ -1,0 +1,179 @@
+"""A resolution selector for a student that stays as it is, from readings that are made once.
+
+The selector's loss reaches the selector alone, and a frozen student reads an image at a scale always the same. So what
+each scale loses is measured once an image, and the selector learns from these figures, at the price of the selector
+alone: for a first selector (a student begins as its teacher's copy), or for another gamma of a finished student.
+
+Shapes: M images, k candidate scales, B images a batch.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from detectron2.evaluation import inference_context
+from detectron2.structures import ImageList
+from torch import Tensor, nn
+from tqdm import tqdm, trange
+
+from dld_spotter.data.charset import PAD
+from dld_spotter.modeling.distillation.selector_loss import SMALLEST
+from dld_spotter.modeling.dld import DLDSpotter
+from dld_spotter.modeling.rescale import rescale_images, rescale_words
+from dld_spotter.modeling.spotter import readable_words, target_tokens
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ScaleLosses:
+    """What reading at each scale loses.
+
+    Attributes:
+        divergences: (M, k) D_KL of the teacher's reading at full resolution and the student's, summed over the
+            characters and end tokens of an image.
+        steps: (M,) how many these are.
+    """
+
+    divergences: Tensor
+    steps: Tensor
+
+    def values(self, gamma: float, costs: Tensor) -> Tensor:
+        """(M, k): an image's share of L_acc + gamma L_flops, should it be read at a scale.
+
+        L_acc is a mean over the characters of all images, L_flops one over the images: an image with many words counts
+        more in the first, as in a training step of ``DLDSpotter``.
+        """
+        return self.divergences / self.steps.float().mean().clamp(min=1) + gamma * costs
+
+    def select(self, images: Sequence[int]) -> "ScaleLosses":
+        """Those of some images."""
+        return ScaleLosses(self.divergences[list(images)], self.steps[list(images)])
+
+
+def measure_scale_losses(model: DLDSpotter, batches: Iterable[list[dict]], total: int | None = None) -> ScaleLosses:
+    """Read the annotated words of all images at every scale, and as the teacher does.
+
+    Args:
+        model: with a teacher.
+        batches: mapped records with "instances".
+        total: how many batches there are, for the progress bar.
+
+    Raises:
+        ValueError: the model has no teacher.
+    """
+    if model.teacher is None:
+        raise ValueError("MODEL.DLD.TEACHER is False, but the scales are compared with a teacher: set it to True.")
+    divergences, steps = [], []
+    with inference_context(model), torch.no_grad():
+        for batch in tqdm(batches, total=total, desc="readings", unit=" batches"):
+            divergence, valid = _divergences(model, batch)
+            divergences.append(divergence.cpu())
+            steps.append(valid.cpu())
+    return ScaleLosses(torch.cat(divergences), torch.cat(steps))
+
+
+def _divergences(model: DLDSpotter, batch: list[dict]) -> tuple[Tensor, Tensor]:
+    """(B, k) sums over an image's characters, and (B,) how many these are."""
+    words = [w.to(model.device) for w in readable_words([record["instances"] for record in batch])]
+    tokens, images = target_tokens(words), model.student.preprocess_image(batch)
+    valid = tokens != PAD
+    image_of_word = torch.cat([valid.new_full((len(w),), i, dtype=torch.long) for i, w in enumerate(words)])
+    teacher = model.teacher.read(images, words).logits.float().log_softmax(dim=-1)
+    columns = []
+    for scale in model.scales:
+        small = rescale_images(images, scale)
+        logits = model.student.read(small, rescale_words(words, images, small, scale)).logits
+        # As in selector_loss.accuracy_loss with all of the choice on this scale.
+        student = logits.float().softmax(dim=-1).clamp(min=SMALLEST).log()
+        lost = torch.where(valid, (teacher.exp() * (teacher - student)).sum(dim=-1), 0.0).sum(dim=1)
+        columns.append(lost.new_zeros(len(batch)).index_add_(0, image_of_word, lost))
+    count = valid.sum(dim=1)
+    return torch.stack(columns, dim=1), count.new_zeros(len(batch)).index_add_(0, image_of_word, count)
+
+
+def fit_selector(
+    selector: nn.Module,
+    read_images: Sequence[dict],
+    values: Tensor,
+    model: DLDSpotter,
+    *,
+    iterations: int,
+    batch_size: int = 16,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+) -> None:
+    """Train a selector in place to choose scales of small value.
+
+    Minimised is sum_i p_i v_i with p the selector's distribution: the expectation of L_DRS over the choice, where a
+    training step of DLD has one draw of it. Images are mirrored at random in both directions, which changes neither the
+    size of their text nor how well it can be read, only whether it makes sense.
+
+    Args:
+        read_images: M mapped records; indexing may read a file.
+        values: (M, k), see ``ScaleLosses.values``.
+        model: makes images of the records.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(selector.parameters(), lr=learning_rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, iterations + 1, pct_start=0.1)
+    batch_size, values = min(batch_size, len(values)), values.to(model.device)
+    selector.train()
+    order: list[int] = []
+    progress = trange(iterations, desc="selector", unit=" iterations")
+    for _ in progress:
+        if len(order) < batch_size:
+            order = torch.randperm(len(values), generator=generator).tolist()
+        batch, order = order[:batch_size], order[batch_size:]
+        images = mirrored(model.student.preprocess_image([read_images[i] for i in batch]), generator)
+        loss = (selector(images).softmax(dim=1) * values[batch]).sum(dim=1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        progress.set_postfix(loss=f"{loss.detach():.3f}", refresh=False)
+    selector.eval()
+
+
+def mirrored(images: ImageList, generator: torch.Generator) -> ImageList:
+    """The images of a batch, each of them mirrored or not in either direction, in their places of the padded batch."""
+    turned = images.tensor.clone()
+    for image, (height, width), flips in zip(
+        turned, images.image_sizes, torch.randint(2, (len(turned), 2), generator=generator).tolist(), strict=True
+    ):
+        dims = [dim for dim, flip in zip((1, 2), flips, strict=True) if flip]
+        image[:, :height, :width] = image[:, :height, :width].flip(dims)
+    return ImageList(turned, images.image_sizes)
+
+
+@torch.no_grad()
+def chosen_scales(model: DLDSpotter, read_images: Sequence[dict], batch_size: int = 16) -> Tensor:
+    """(M,) index of the scale that the model's selector chooses for each image."""
+    with inference_context(model):
+        return torch.cat(
+            [
+                model.selector(model.student.preprocess_image([read_images[i] for i in batch])).argmax(dim=1).cpu()
+                for batch in torch.arange(len(read_images)).split(batch_size)
+            ]
+        )
+
+
+def describe_choice(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Tensor, scales: Sequence[float]) -> str:
+    """How good a choice is, beside always the same scale, and the best scale of each image: lines of text.
+
+    Args:
+        chosen: (M,) indices of scales.
+    """
+    values, rows = losses.values(gamma, costs), [("chosen", chosen)]
+    rows += [(f"all at {scale:g}", torch.full_like(chosen, i)) for i, scale in enumerate(scales)]
+    rows.append(("best of each", values.argmin(dim=1)))
+    lines = [f"{len(chosen)} images, gamma {gamma:g}: L_acc, mean cost, L_acc + gamma cost; share of the scales"]
+    for title, index in rows:
+        total, cost = values.gather(1, index[:, None]).mean(), costs[index].mean()
+        shares = [f"{scale:g}: {(index == i).float().mean():.0%}" for i, scale in enumerate(scales)]
+        lines.append(
+            f"{title:<13}{total - gamma * cost:8.4f}{cost:8.4f}{total:8.4f}"
+            + (f"   {', '.join(shares)}" if not title.startswith("all") else "")
+        )
+    return "\n".join(lines)

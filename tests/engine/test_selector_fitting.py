@@ -1,0 +1,130 @@
+"""Fitting a selector to readings that were made once."""
+
+import numpy as np
+import pytest
+import torch
+import toy
+from detectron2.modeling import build_model
+from detectron2.structures import ImageList
+
+from dld_spotter.data.charset import PAD
+from dld_spotter.data.dataset_mapper import TextDatasetMapper
+from dld_spotter.data.text_json import load_text_json
+from dld_spotter.engine.selector_fitting import (
+    ScaleLosses,
+    chosen_scales,
+    describe_choice,
+    fit_selector,
+    measure_scale_losses,
+    mirrored,
+)
+from dld_spotter.modeling.rescale import rescale_images, rescale_words
+from dld_spotter.modeling.spotter import readable_words, target_tokens
+
+SCALES = (0.5, 1.0)
+
+
+def toy_cfg(*opts):
+    options = ("MODEL.META_ARCHITECTURE", "DLDSpotter", "MODEL.DLD.SCALES", SCALES)
+    return toy.tiny_cfg(*options, "MODEL.RESOLUTION_SELECTOR.WIDTH", 4, *opts)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    model = build_model(toy_cfg()).eval()
+    model.teacher.load_state_dict(model.student.state_dict())
+    return model
+
+
+def test_divergences_are_those_of_each_image_read_alone(model, tmp_path):
+    json_file, images = toy.write_toy_dataset(tmp_path, 3, dont_care=True, wordless=True)
+    mapper = TextDatasetMapper(toy_cfg(), is_train=False, keep_annotations=True)
+    records = [mapper(record) for record in load_text_json(json_file, images)]
+    losses = measure_scale_losses(model, [records[:2], records[2:]])
+    assert losses.divergences.shape == (3, 2) and losses.divergences[2].tolist() == [0, 0] and losses.steps[2] == 0
+    # The student is its teacher's copy: at full resolution nothing is lost.
+    torch.testing.assert_close(losses.divergences[:, 1], torch.zeros(3), atol=1e-4, rtol=0)
+    for index, record in enumerate(records[:2]):
+        words, full = readable_words([record["instances"]]), model.student.preprocess_image([record])
+        small = rescale_images(full, 0.5)
+        with torch.no_grad():
+            taught = model.teacher.read(full, words).logits.double().softmax(-1).numpy()
+            read = model.student.read(small, rescale_words(words, full, small, 0.5)).logits.double().softmax(-1).numpy()
+        valid = (target_tokens(words) != PAD).numpy()
+        expected = (taught * (np.log(taught) - np.log(read))).sum(-1)[valid].sum()
+        assert losses.divergences[index, 0].item() == pytest.approx(expected, rel=1e-3)
+        assert losses.steps[index] == valid.sum() > 0
+
+
+def test_values_are_shares_of_the_mean_loss():
+    """The mean over images is L_acc over all characters plus gamma times the mean cost."""
+    losses = ScaleLosses(torch.tensor([[6.0, 0.0], [2.0, 1.0]]), torch.tensor([3, 1]))
+    values = losses.values(0.5, torch.tensor([0.25, 1.0]))
+    assert values.mean(dim=0).tolist() == pytest.approx([(6 + 2) / 4 + 0.125, (0 + 1) / 4 + 0.5])
+    assert losses.select([1]).divergences.tolist() == [[2.0, 1.0]]
+
+
+def test_no_teacher_is_an_error():
+    model = build_model(toy_cfg("MODEL.DLD.TEACHER", False))
+    with pytest.raises(ValueError, match=r"MODEL\.DLD\.TEACHER"):
+        measure_scale_losses(model, [])
+
+
+def test_learns_which_images_need_the_dear_scale(model):
+    """Fine stripes need full resolution, coarse ones do not; on stripes that were not shown it knows."""
+    rng = np.random.default_rng(0)
+
+    def stripes(fine: bool) -> dict:
+        period, phase = (4 if fine else 24), rng.integers(24)
+        row = ((np.arange(96) + phase) % period < period / 2) * int(rng.integers(100, 256))
+        return {"image": torch.as_tensor(np.broadcast_to(row, (3, 64, 96)).astype(np.uint8).copy())}
+
+    kinds = [i % 2 == 0 for i in range(64)]
+    values = torch.tensor([[1.0, 0.1] if fine else [0.0, 0.1] for fine in kinds])
+    fit_selector(
+        model.selector, [stripes(f) for f in kinds], values, model, iterations=150, batch_size=8, learning_rate=5e-3
+    )
+    chosen = chosen_scales(model, [stripes(fine) for fine in kinds], batch_size=5)
+    assert (chosen == torch.tensor(kinds).long()).float().mean() > 0.95
+
+
+def test_mirrored_images_keep_their_place_in_the_batch():
+    tensor = torch.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
+    images = ImageList(tensor, [(4, 5), (2, 3)])
+    seen = set()
+    for seed in range(30):
+        result = mirrored(images, torch.Generator().manual_seed(seed)).tensor.numpy()
+        small, before = result[1, :, :2, :3], tensor[1, :, :2, :3].numpy()
+        views = [before, before[:, ::-1], before[:, :, ::-1], before[:, ::-1, ::-1]]
+        seen.add([np.array_equal(small, view) for view in views].index(True))
+        np.testing.assert_array_equal(result[1, :, 2:], tensor[1, :, 2:])
+        np.testing.assert_array_equal(result[1, :, :2, 3:], tensor[1, :, :2, 3:])
+    assert seen == {0, 1, 2, 3}
+
+
+def test_describes_a_choice():
+    losses = ScaleLosses(torch.tensor([[2.0, 0.0], [1.0, 1.0]]), torch.tensor([1, 1]))
+    text = describe_choice(torch.tensor([1, 1]), losses, 0.5, torch.tensor([0.2, 0.6]), SCALES).splitlines()
+    assert text[1].split()[1:4] == ["0.5000", "0.6000", "0.8000"] and "0.5: 0%, 1: 100%" in text[1]
+    assert text[2].split()[3:6] == ["1.5000", "0.2000", "1.6000"]
+    assert text[4].split()[3:6] == ["0.5000", "0.4000", "0.7000"] and "0.5: 50%, 1: 50%" in text[4]
+
+
+def test_the_tool_keeps_readings_and_writes_a_checkpoint_for_each_gamma(tmp_path, monkeypatch, capsys):
+    tool = toy.load_script("tools/fit_selector.py")
+    json_file, images = toy.write_toy_dataset(tmp_path, 4)
+    cfg = toy_cfg("DATASETS.CUSTOM", [["fitting_toy", images, json_file]])
+    (tmp_path / "toy.yaml").write_text(cfg.dump(), encoding="utf-8")
+    torch.save({"model": build_model(cfg).student.state_dict()}, tmp_path / "spotter.pth")
+    options = ["--config-file", str(tmp_path / "toy.yaml"), "--data-set", "fitting_toy", "--iterations", "2"]
+    options += ["--held-out", "0.5", "--gammas", "0.1", "0.3", "--output", str(tmp_path / "out")]
+    options += ["MODEL.WEIGHTS", str(tmp_path / "spotter.pth")]
+    assert tool.main(options) == 0
+    assert capsys.readouterr().out.count("2 images, gamma") == 2
+    weights = torch.load(tmp_path / "out" / "gamma0.3.pth", weights_only=False)["model"]
+    assert {name.split(".")[0] for name in weights} >= {"student", "teacher", "selector"}
+    monkeypatch.setattr(tool, "measure_scale_losses", lambda *_: pytest.fail("it was measured before"))
+    assert tool.main(options) == 0
+    assert tool.main([*options, "MODEL.DLD.SCALES", "(0.5,)"]) == 1
+    assert "has no selector" in capsys.readouterr().err

@@ -1,0 +1,134 @@
+#!/usr/bin/env python
+"""Fit a resolution selector to a student that stays as it is: for a first selector, or for another gamma.
+
+The images are read once at every scale; each gamma then takes a minute or two.
+
+    python tools/fit_selector.py --config-file configs/DLD/DLD_gamma0.1_R50.yaml --data-set totaltext_train \\
+        --gammas 0.1 0.3 --output output/selector MODEL.WEIGHTS output/model_final.pth
+
+MODEL.WEIGHTS: a DLD checkpoint, whose student keeps its weights, or a plain spotter's, which serves as student and
+teacher. OUTPUT/gamma0.1.pth can be MODEL.WEIGHTS of a training, of an evaluation and of export_model.py.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.modeling import build_model
+from detectron2.utils.env import seed_all_rng
+from detectron2.utils.logger import setup_logger
+
+from dld_spotter import load_cfg
+from dld_spotter.data.dataset_mapper import TextDatasetMapper
+from dld_spotter.data.text_json import register_custom, require_dataset
+from dld_spotter.engine.checkpoint import TextCheckpointer
+from dld_spotter.engine.selector_fitting import (
+    ScaleLosses,
+    chosen_scales,
+    describe_choice,
+    fit_selector,
+    measure_scale_losses,
+)
+from dld_spotter.modeling.dld import DLDSpotter
+from dld_spotter.modeling.resolution_selector import build_resolution_selector
+
+
+class MappedRecords:
+    """Records of a data set as the model takes them, read when they are asked for."""
+
+    def __init__(self, cfg: CfgNode, records: Sequence[dict], keep_annotations: bool = False):
+        self._records = records
+        self._map = TextDatasetMapper(cfg, is_train=False, keep_annotations=keep_annotations)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> dict:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._map(self._records[index])
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config-file", required=True, metavar="FILE", help="of a DLDSpotter with several scales")
+    parser.add_argument("--data-set", required=True, metavar="NAME", help="registered; its words are read")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--gammas", type=float, nargs="+", metavar="G", help="(default: MODEL.DLD.GAMMA)")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
+    parser.add_argument("--held-out", type=float, default=0.1, metavar="SHARE", help="to judge by (default: 0.1)")
+    parser.add_argument("--iterations", type=int, default=800, metavar="N", help="of 16 images (default: 800)")
+    parser.add_argument("--batch-size", type=int, default=4, metavar="N", help="images read together (default: 4)")
+    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="changes of the config")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Fit and save; 0, or 1 after one sentence on what is wrong."""
+    args = get_parser().parse_args(argv)
+    setup_logger(name="dld_spotter")
+    try:
+        fit(args)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def fit(args: argparse.Namespace) -> None:
+    """Everything of the command."""
+    cfg = load_cfg(args.config_file, [option for option in args.opts if option != "--"])
+    register_custom(cfg)
+    require_dataset(args.data_set)
+    model = build_model(cfg).eval()
+    if not isinstance(model, DLDSpotter) or model.selector is None:
+        raise ValueError(
+            f"{args.config_file} has no selector: MODEL.META_ARCHITECTURE must be DLDSpotter, MODEL.DLD.SCALES more "
+            "than one scale, and MODEL.DLD.SELECTION 'selector'."
+        )
+    TextCheckpointer(model).load(cfg.MODEL.WEIGHTS)
+    records = DatasetCatalog.get(args.data_set)[: args.limit]
+    held_out = max(1, round(args.held_out * len(records)))
+    if len(records) < 2 or not 0 < args.held_out < 1:
+        raise ValueError("--held-out must lie between 0 and 1, and the data set must have two images or more.")
+    losses = load_or_measure(cfg, args, model, records)
+    images, fitted = MappedRecords(cfg, records), len(records) - held_out
+    for gamma in args.gammas or [cfg.MODEL.DLD.GAMMA]:
+        seed_all_rng(args.seed)
+        model.selector = build_resolution_selector(cfg).to(model.device)
+        values = losses.values(gamma, model.costs.cpu())[:fitted]
+        fit_selector(model.selector, images, values, model, iterations=args.iterations, seed=args.seed)
+        judged = range(fitted, len(records))
+        chosen = chosen_scales(model, [images[i] for i in judged])
+        print("Held out:", describe_choice(chosen, losses.select(judged), gamma, model.costs.cpu(), model.scales))
+        TextCheckpointer(model, str(args.output)).save(f"gamma{gamma:g}", tag=False)
+
+
+def load_or_measure(cfg: CfgNode, args: argparse.Namespace, model: DLDSpotter, records: Sequence[dict]) -> ScaleLosses:
+    """The losses that an earlier run with the same weights and images has kept, or else measured ones."""
+    weights = Path(cfg.MODEL.WEIGHTS)
+    key = {
+        "weights": [cfg.MODEL.WEIGHTS, weights.stat().st_mtime_ns if weights.is_file() else 0],
+        "data": [args.data_set, len(records), cfg.INPUT.MIN_SIZE_TEST],
+        "scales": list(model.scales),
+    }
+    path = args.output / "scale_losses.pth"
+    if path.is_file():
+        kept = torch.load(path, weights_only=True)
+        if kept["key"] == key:
+            return ScaleLosses(kept["divergences"], kept["steps"])
+    mapped = MappedRecords(cfg, records, keep_annotations=True)
+    groups = torch.arange(len(records)).split(args.batch_size)
+    losses = measure_scale_losses(model, ([mapped[i] for i in group] for group in groups), len(groups))
+    args.output.mkdir(parents=True, exist_ok=True)
+    torch.save({"key": key, "divergences": losses.divergences, "steps": losses.steps}, path)
+    return losses
+
+
+if __name__ == "__main__":
+    sys.exit(main())
