@@ -152,7 +152,7 @@ class TextVisualizer(Visualizer):
         output = super().draw_text(text, position, **kwargs)
         drawn = output.ax.texts[-1]
         drawn.set_parse_math(False)
-        drawn.set_fontfamily(_font_families())
+        drawn.set_fontfamily(font_families())
         return output
 
     def _draw_label(self, label: str, polygon: np.ndarray, color: str) -> None:
@@ -173,7 +173,7 @@ class TextVisualizer(Visualizer):
 
 
 @cache
-def _font_families() -> list[str]:
+def font_families() -> list[str]:
     """Fonts in the order in which they are tried for each character; only installed ones, so that none is warned of."""
     installed = set(font_manager.fontManager.get_font_names())
     return ["DejaVu Sans", *(name for name in OTHER_FONTS if name in installed)]

@@ -3,11 +3,13 @@
 import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 Job = Callable[[], object]
+Result = TypeVar("Result")
 
 
 def median_seconds(jobs: Mapping[Hashable, Job], repeats: int, device: torch.device) -> dict[Hashable, float]:
@@ -15,13 +17,19 @@ def median_seconds(jobs: Mapping[Hashable, Job], repeats: int, device: torch.dev
     seconds: dict[Hashable, list[float]] = {name: [] for name in jobs}
     for turn in range(repeats + 1):
         for name, job in jobs.items():
-            _wait(device)
-            start = time.perf_counter()
-            job()
-            _wait(device)
+            taken = timed(job, device)[1]
             if turn > 0:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(taken)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def timed(job: Callable[[], Result], device: torch.device) -> tuple[Result, float]:
+    """What a job returns and the seconds it took; work that a GPU has yet to do is waited for."""
+    _wait(device)
+    start = time.perf_counter()
+    result = job()
+    _wait(device)
+    return result, time.perf_counter() - start
 
 
 def peak_memory(job: Job, device: torch.device) -> int:

@@ -10,7 +10,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from dld_spotter.evaluation.icdar import image_key, read_text_file, read_text_files
-from dld_spotter.evaluation.protocol import Protocol
+from dld_spotter.evaluation.protocol import ImageWords, Protocol
 
 _BATCH = 256  # words looked up together: a matrix of 45 MB with 88,000 words in the list
 
@@ -96,6 +96,19 @@ def load_lexicon(path: str | Path) -> Lexicon | ImageLexicons:
             raise ValueError(f"{path}: {name} is a second word list for the image '{key}'; keep one.")
         lexicons[key] = Lexicon(text.splitlines(), f"{path}: {name}")
     return ImageLexicons(lexicons, str(path))
+
+
+def full_lexicon(images: Iterable[ImageWords], source: str = "the ground truth") -> Lexicon:
+    """The distinct annotated words of a data set, don't-care regions left out: what Total-Text calls its full lexicon.
+
+    Args:
+        images: all images of the data set; a part of them would make the list, and so the task, easier.
+        source: where they come from, for error messages.
+
+    Raises:
+        ValueError: there is no word to be read in them.
+    """
+    return Lexicon(dict.fromkeys(word.text for image in images for word in image.truths if not word.ignore), source)
 
 
 def correct_words(words: Sequence[str], lexicon: Lexicon, protocol: Protocol) -> list[str]:

@@ -43,7 +43,7 @@ def evaluate_recognition(
     with inference_context(model), torch.no_grad():
         for batch in data_loader:
             for record, tokens in zip(batch, model.read_words(batch), strict=True):
-                pairs.setdefault(record["image_id"], _word_pairs(record["instances"].gt_text, tokens, charset, record))
+                pairs.setdefault(record["image_id"], word_pairs(record["instances"].gt_text, tokens, charset, record))
     parts = comm.gather(pairs, dst=0) if distributed else [pairs]
     if distributed and not comm.is_main_process():
         return {}
@@ -59,8 +59,17 @@ def evaluate_recognition(
     return {"accuracy": accuracy, "one_minus_ned": similarity}
 
 
-def _word_pairs(truth: torch.Tensor, tokens: torch.Tensor, charset: Charset, record: dict) -> list[tuple[str, str]]:
-    """(annotated, read) texts of an image's readable words."""
+def word_pairs(truth: torch.Tensor, tokens: torch.Tensor, charset: Charset, record: dict) -> list[tuple[str, str]]:
+    """(annotated, read) texts of an image's readable words, as the charset spells them.
+
+    Args:
+        truth: (W, T) token ids of the image's words; a row of padding is a word that is not read.
+        tokens: (N, T) token ids that were read, one row for each readable word.
+        record: of the image, for error messages.
+
+    Raises:
+        ValueError: there is not one row for each readable word.
+    """
     readable = truth[truth[:, 0] != PAD]
     if len(readable) != len(tokens):
         raise ValueError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 
 import numpy as np
 
@@ -139,6 +139,29 @@ def evaluate_words(
                 folded = [(fold_case(a, task_rules), fold_case(b, task_rules)) for a, b in pairs]
                 evaluation.similarities[name] = edit_similarity(folded)
     return evaluation
+
+
+def count_images(
+    images: Sequence[ImageWords],
+    protocol: Protocol,
+    lexicons: Mapping[str, Lexicon | ImageLexicons | None],
+    tasks: Sequence[str] = TASKS,
+) -> dict[str, np.ndarray]:
+    """The counts of each image alone, by task; their sums over the images are the scores of ``evaluate_words``.
+
+    Args:
+        images, protocol, lexicons, tasks: as ``evaluate_words`` takes them.
+
+    Returns:
+        (images, 3) int64 a task: words that were right, words to be found, detections that count.
+
+    Raises:
+        ValueError: there are no images.
+    """
+    if not images:
+        raise ValueError("there are no images to count the words of.")
+    scores = [evaluate_words([image], protocol, lexicons, tasks).scores for image in images]
+    return {task: np.array([astuple(score[task]) for score in scores], dtype=np.int64) for task in scores[0]}
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class TextEvaluator(DatasetEvaluator):
         results = self._gather()
         if results is None:
             return OrderedDict()
-        images = self._ground_truth().pair(
+        images = registered_truth(self._name).pair(
             PredictedImage(
                 [ReadWord(word["polygon"], word["text"], word["score"]) for word in result["words"]],
                 file_name=result["file_name"],
@@ -108,12 +108,6 @@ class TextEvaluator(DatasetEvaluator):
         path = Path(file_name)
         return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name
 
-    def _ground_truth(self) -> GroundTruth:
-        json_file = self._metadata.get("json_file")
-        if json_file:
-            return read_ground_truth(json_file)
-        return truth_from_records(DatasetCatalog.get(self._name), self._name)
-
     def _load_lexicons(self, images: Sequence[ImageWords]) -> dict[str, Lexicon | ImageLexicons | None]:
         """The word lists by name; one that cannot be had is left out, with a warning."""
         lexicons: dict[str, Lexicon | ImageLexicons | None] = {}
@@ -138,3 +132,9 @@ class TextEvaluator(DatasetEvaluator):
         if name not in self._lexicon_paths:
             raise FileNotFoundError(f"{self._name} has no path for it (paths: {self._lexicon_paths or 'none'}).")
         return load_lexicon(self._lexicon_paths[name])
+
+
+def registered_truth(name: str) -> GroundTruth:
+    """The annotated words of a registered data set, from its JSON file, or else from its records."""
+    json_file = MetadataCatalog.get(name).get("json_file")
+    return read_ground_truth(json_file) if json_file else truth_from_records(DatasetCatalog.get(name), name)

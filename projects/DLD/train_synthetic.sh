@@ -46,7 +46,7 @@ train 2_Teacher 2_teacher
 train 3_Reading 3_reading
 train 4_Teacher 4_teacher
 
-[[ -e output/synthetic/5_selector/gamma0.3.pth ]] || "$python" tools/fit_selector.py --data-set drawn_train --limit 1000 \
+[[ -e output/synthetic/5_selector/gamma0.3.pth ]] || "$python" tools/fit_selector.py --data-set drawn_train --limit 800 --iterations 400 \
     --gammas 0.1 0.3 --config-file configs/synthetic/5_DLD_gamma0.1.yaml --output output/synthetic/5_selector \
     "${options[@]}" MODEL.WEIGHTS output/synthetic/4_teacher/model_final.pth
 # A batch of students is small: one process each.

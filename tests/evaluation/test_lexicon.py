@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from editdistance import eval as distance
 
-from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_words, load_lexicon
-from dld_spotter.evaluation.protocol import Protocol
+from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_words, full_lexicon, load_lexicon
+from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord, TruthWord
 
 
 def naive_nearest(word, words):
@@ -90,3 +90,15 @@ def test_bad_lists(tmp_path):
     with pytest.raises(ValueError, match="second word list for the image '1'"):
         (tmp_path / "empty.txt").unlink()
         load_lexicon(tmp_path)
+
+
+def test_full_lexicon_holds_the_distinct_words_that_are_cared_for():
+    square = np.array([[0, 0], [1, 0], [1, 1]])
+    words = [("Sale", False), ("###", True), ("at", False), ("secret", True), ("Sale", False), ("SALE", False)]
+    images = [
+        ImageWords("1", [TruthWord(square, text, ignore) for text, ignore in words]),
+        ImageWords("2", [TruthWord(square, "exit")], [ReadWord(square, "read")]),
+    ]
+    assert full_lexicon(images).words == ["Sale", "at", "SALE", "exit"]
+    with pytest.raises(ValueError, match="scenes.json: the lexicon holds no words"):
+        full_lexicon([ImageWords("1", [TruthWord(square, "###", True)])], "scenes.json")

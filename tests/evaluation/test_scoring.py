@@ -8,7 +8,7 @@ import pytest
 from dld_spotter.evaluation.ground_truth import PredictedImage, read_ground_truth
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon
 from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord, TruthWord
-from dld_spotter.evaluation.scoring import Score, evaluate_words
+from dld_spotter.evaluation.scoring import Score, count_images, evaluate_words
 from dld_spotter.evaluation.submission import read_predictions
 from dld_spotter.evaluation.transcription import dictionary_word
 
@@ -70,6 +70,25 @@ def test_protocol_changes_the_counts():
     long_words = evaluate_words(images, replace(RULES, min_word_length=5), {"none": None})
     # "missed" alone is long enough; the detections of the others lie in don't care now, but for the noise.
     assert counts(long_words)["word_spotting_none"] == (0, 1, 1)
+
+
+def test_counts_of_the_images_add_up_to_the_scores():
+    rng = np.random.default_rng(0)
+    images = [FIRST, SECOND, ImageWords("3", [])]
+    for key in range(4, 30):
+        truths = [TruthWord(box(20 * i), text, bool(rng.integers(2))) for i, text in enumerate(("Exit!", "A4", "sale"))]
+        texts = rng.choice(["exit", "A4", "5ale", "JOHN"], 3)
+        reads = [ReadWord(box(20 * i + rng.integers(6)), str(text), rng.random()) for i, text in enumerate(texts)]
+        images.append(ImageWords(str(key), truths, reads))
+    lists = {image.key: Lexicon(["EXIT", "SALE"]) for image in images}
+    lexicons = {"none": None, "generic": Lexicon(["EXIT", "JOHN'S"]), "strong": ImageLexicons(lists, "lists")}
+    by_image = count_images(images, RULES, lexicons)
+    assert {task: tuple(c.sum(axis=0).tolist()) for task, c in by_image.items()} == counts(
+        evaluate_words(images, RULES, lexicons)
+    )
+    assert by_image["e2e_none"][:3].tolist() == [[2, 4, 5], [0, 1, 0], [0, 0, 0]]
+    with pytest.raises(ValueError, match="no images"):
+        count_images([], RULES, lexicons)
 
 
 def test_highest_score_is_matched_first_whatever_the_order():

@@ -1,0 +1,143 @@
+"""tools/compare_methods.py and tools/sort_failures.py from their command lines, with tiny networks."""
+
+import json
+
+import pytest
+import torch
+import toy
+import yaml
+from detectron2.modeling import build_model
+
+from dld_spotter.analysis import comparison
+from dld_spotter.analysis.comparison_table import BEGIN, END
+from dld_spotter.analysis.failures import CHOSEN, KINDS, STUDENT, TEACHER
+from dld_spotter.data.charset import Charset
+from dld_spotter.data.loader import build_text_test_loader
+from dld_spotter.engine.checkpoint import TextCheckpointer
+from dld_spotter.evaluation import TextEvaluator, evaluate_recognition
+
+compare_methods = toy.load_script("tools/compare_methods.py")
+sort_failures = toy.load_script("tools/sort_failures.py")
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Configs and weights of a spotter and a DLD model that have learnt nothing, in a folder with a plan of both."""
+    annotations, images = toy.write_toy_dataset(tmp_path, 2, dont_care=True)
+    custom = ("DATASETS.CUSTOM", [("methods_toy", images, annotations)], "MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.01)
+    scales = ("MODEL.META_ARCHITECTURE", "DLDSpotter", "MODEL.DLD.SCALES", (0.5, 1.0))
+    for name, opts in (("plain", ()), ("dld", scales)):
+        torch.manual_seed(0)
+        cfg = toy.tiny_cfg(*custom, *opts)
+        cfg.MODEL.WEIGHTS = str(tmp_path / f"{name}.pth")
+        torch.save({"model": build_model(cfg).state_dict()}, cfg.MODEL.WEIGHTS)
+        (tmp_path / f"{name}.yaml").write_text(cfg.dump(), encoding="utf-8")
+    rows = [
+        {"title": "Vanilla 1.0", "config": str(tmp_path / "plain.yaml")},
+        {"title": "Vanilla 0.5", "config": str(tmp_path / "plain.yaml"), "opts": [*scales[:3], [0.5]]},
+        {"title": "DLD", "config": str(tmp_path / "dld.yaml"), "paper": "63.9"},
+        {"title": "SKD-only", "config": str(tmp_path / "dld.yaml"), "weights": str(tmp_path / "nothing.pth")},
+    ]
+    costs = {"first": "Vanilla 0.5", "second": "Vanilla 1.0", "expected": "<", "figure": "gflops"}
+    plan = {
+        "data_sets": [{"name": "methods_toy", "short_side": 96, "lexicon": "full"}],
+        "rows": rows,
+        "comparisons": [{"statement": "costs less", **costs}],
+    }
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
+    return tmp_path
+
+
+def run(capsys, tool, *argv):
+    """(exit code, standard output, last line of standard error)"""
+    code = tool.main([str(a) for a in argv])
+    output = capsys.readouterr()
+    return code, output.out, (output.err.splitlines() or [""])[-1]
+
+
+def test_comparison(trained, capsys, monkeypatch):
+    argv = (trained / "plan.yaml", "--output", trained / "cache", "--resamples", 50)
+    (trained / "README.md").write_text(f"Results\n{BEGIN}\n{END}\n")
+    written = ("--markdown", trained / "README.md", "--json", trained / "new" / "figures.json")
+    code, text, _ = run(capsys, compare_methods, *argv, *written)
+    assert code == 0
+    assert f"python tools/compare_methods.py {trained / 'plan.yaml'}" in text
+    assert (trained / "README.md").read_text() == f"Results\n{BEGIN}\n{text.strip()}\n{END}\n"
+    (found,) = json.loads((trained / "new" / "figures.json").read_text())["data_sets"]
+    full, half, dld, absent = found["rows"]
+    assert absent["missing"] == "not trained"
+    assert full["cost"] == 1.0 and half["cost"] < 1.0 and half["shares"] == {"0.5": 1.0}
+    assert sum(dld["shares"].values()) == 1.0 and dld["seconds"] > 0
+    assert found["comparisons"][0]["agrees"] == "yes"
+
+    monkeypatch.setattr(comparison, "measure_readings", None)  # whoever calls it fails
+    assert run(capsys, compare_methods, *argv)[0] == 0
+    code, limited, _ = run(capsys, compare_methods, *argv, "--limit", 1, "--no-inference")
+    assert code == 0 and "| DLD | not measured |" in limited
+
+
+def test_figures_are_those_of_an_evaluation(trained, capsys):
+    argv = (trained / "plan.yaml", "--output", trained / "cache", "--json", trained / "figures.json")
+    assert run(capsys, compare_methods, *argv)[0] == 0
+    figures = json.loads((trained / "figures.json").read_text())["data_sets"][0]["rows"][2]["figures"]
+    plan = comparison.load_cfg(str(trained / "dld.yaml"))
+    model = build_model(plan).eval()
+    TextCheckpointer(model).load(plan.MODEL.WEIGHTS)
+    evaluator = TextEvaluator("methods_toy", plan)
+    evaluator.reset()
+    with torch.no_grad():
+        for batch in build_text_test_loader(plan, "methods_toy"):
+            evaluator.process(batch, model(batch))
+    results = evaluator.evaluate()
+    charset = Charset.load(plan.MODEL.TEXT.CHARSET)
+    loader = build_text_test_loader(plan, "methods_toy", keep_annotations=True)
+    assert figures["detection"]["value"] == pytest.approx(results["detection"]["hmean"])
+    assert figures["e2e_none"]["value"] == pytest.approx(results["e2e_none"]["hmean"])
+    assert figures["recognition"]["value"] == evaluate_recognition(model, loader, charset)["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("nothing.yaml",), "there is no comparison file nothing.yaml"),
+        (("{folder}/plan.yaml", "--limit", 0), "--resamples and --limit must be 1 or more"),
+        (("{folder}/plan.yaml", "--markdown", "{folder}/plan.yaml"), "plan.yaml has no place for the comparison"),
+        (("{folder}/lexicon.yaml",), "has no lexicon 'weak'"),
+        (("{folder}/set.yaml",), "data set 'nowhere' is not registered"),
+        (("{folder}/option.yaml",), "there is no config key MODEL.WIEGHTS"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(trained, capsys, argv, said):
+    text = (trained / "plan.yaml").read_text()
+    (trained / "lexicon.yaml").write_text(text.replace("lexicon: full", "lexicon: weak"))
+    (trained / "set.yaml").write_text(text.replace("name: methods_toy", "name: nowhere"))
+    (trained / "option.yaml").write_text(text.replace("MODEL.META_ARCHITECTURE", "MODEL.WIEGHTS"))
+    code, out, error = run(capsys, compare_methods, *(str(a).format(folder=trained) for a in argv))
+    assert (code, out) == (1, "")
+    assert error.startswith("error: ") and said in error
+
+
+def test_failures(trained, capsys):
+    folder = trained / "failures"
+    argv = ("--config-file", trained / "dld.yaml", "--data-set", "methods_toy", "--output", folder, "--drawn", 8)
+    code, text, _ = run(capsys, sort_failures, *argv)
+    assert code == 0
+    report = json.loads((folder / "failures.json").read_text())
+    assert text.startswith("2 images, 4 words; read in their true places by: ")
+    assert report["readers"] == [CHOSEN, STUDENT, TEACHER]
+    assert list(report["counts"]) == list(KINDS)
+    missed = [f for f in report["failures"] if f["truth"] is not None]
+    assert report["right"] + len(missed) == report["words"] == 4
+    assert all(f["in_true_place"].keys() == {CHOSEN, STUDENT, TEACHER} for f in missed)
+    assert (folder / "failures.png").stat().st_size > 1000
+    code, text, _ = run(capsys, sort_failures, *argv, "--limit", 1, "MODEL.DLD.TEACHER", "False")
+    assert code == 0 and text.startswith("1 images, 2 words; read in their true places by: chosen scale, student")
+
+
+def test_failures_of_a_plain_spotter(trained, capsys):
+    argv = ("--config-file", trained / "plain.yaml", "--data-set", "methods_toy", "--output", trained / "f")
+    code, text, _ = run(capsys, sort_failures, *argv, "--drawn", 0)
+    assert code == 0 and not (trained / "f" / "failures.png").exists()
+    assert json.loads((trained / "f" / "failures.json").read_text())["counts"]["selection"] == 0
+    code, _, error = run(capsys, sort_failures, *argv, "--limit", 0)
+    assert (code, error) == (1, "error: --limit must be 1 or more, --drawn 0 or more.")
