@@ -129,6 +129,17 @@ def _add_distillation_config(cfg: CN) -> None:
     dld.ETA_SEQUENCE = 1.0
     dld.LAMBDA_DRS = 1.0
     dld.LAMBDA_SKD = 1.0
+    # Rivals of SKD, times LAMBDA_SKD as well. Per step of decoding, by Bhunia et al. (ICCV 2021): the logits (at this
+    # temperature), the glimpses (hint), the attention, and the affinity of glimpses within a word.
+    dld.ETA_LOGITS = 0.0
+    dld.LOGIT_TEMPERATURE = 2.0
+    dld.ETA_HINT = 0.0
+    dld.ETA_ATTENTION = 0.0
+    dld.ETA_AFFINITY = 0.0
+    # The detector's feature pyramid, aligned across resolutions, by Qi et al. (CVPR 2021); their alpha * tau is 0.6.
+    # The weight grows from 0 over the first iterations.
+    dld.ETA_PYRAMID = 0.0
+    dld.PYRAMID_WARMUP_ITERS = 500
     # K teacher sequences a word in L_seq, found by a beam of this width.
     dld.NUM_SEQUENCES = 1
     dld.BEAM_WIDTH = 5

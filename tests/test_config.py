@@ -16,11 +16,19 @@ CONFIGS = sorted(str(p.relative_to(toy.ROOT)) for p in (toy.ROOT / "configs").gl
 WEIGHTS = ("GAMMA", "TEMPERATURE", "ETA_ROI", "ETA_CONTEXT", "ETA_SEQUENCE", "LAMBDA_DRS", "LAMBDA_SKD")
 
 # Where each recipe in configs/DLD leaves Base-DLD, by the rows of the paper's tables.
+# Table 3's rivals: SKD's own losses off, theirs on.
+NO_SKD = {"MODEL.DLD.SCALES": (0.5,)} | {f"MODEL.DLD.ETA_{name}": 0.0 for name in ("ROI", "CONTEXT", "SEQUENCE")}
+BHUNIA = {f"MODEL.DLD.ETA_{n}": w for n, w in {"LOGITS": 0.5, "HINT": 5.0, "ATTENTION": 1.0, "AFFINITY": 1.0}.items()}
+
 RECIPES = {
     "SKD-only": {"MODEL.DLD.SCALES": (0.5,)},
     "SKD-only_roi": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_CONTEXT": 0.0, "MODEL.DLD.ETA_SEQUENCE": 0.0},
     "SKD-only_context": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_ROI": 0.0, "MODEL.DLD.ETA_SEQUENCE": 0.0},
     "SKD-only_sequence": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_ROI": 0.0, "MODEL.DLD.ETA_CONTEXT": 0.0},
+    "Bhunia": NO_SKD | BHUNIA,
+    "SKD-logits": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_SEQUENCE": 0.0, "MODEL.DLD.ETA_LOGITS": 1.0},
+    "Qi": NO_SKD | {"MODEL.DLD.ETA_PYRAMID": 0.6},
+    "SKD_Qi": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_PYRAMID": 0.6},
     "DRS-only_gamma0.1": {"MODEL.DLD.LAMBDA_SKD": 0.0},
     "DRS-only_gamma0.3": {"MODEL.DLD.LAMBDA_SKD": 0.0, "MODEL.DLD.GAMMA": 0.3},
     "DLD_gamma0.1": {},

@@ -120,14 +120,28 @@ def unfinished_feature(backbone: Backbone, image: Tensor, name: str) -> tuple[Te
     levels = [f"p{feature[len('res') :]}" for feature in backbone.in_features] if isinstance(backbone, FPN) else []
     if name not in levels:
         return backbone(image)[name], None
-    bottom_up = backbone.bottom_up(image)
-    merged = None
-    # Both lists of convolutions run from the coarsest level to the finest.
-    for index, feature in enumerate(reversed(backbone.in_features[levels.index(name) :])):
-        lateral = backbone.lateral_convs[index](bottom_up[feature])
-        if merged is not None:
-            lateral = lateral + F.interpolate(merged, scale_factor=2.0, mode="nearest")
+    merged = merged_features(backbone, image, int(name.removeprefix("p")))
+    return merged[min(merged)], backbone.output_convs[len(levels) - 1 - levels.index(name)]
+
+
+def merged_features(backbone: FPN, image: Tensor, finest: int = 0) -> dict[int, Tensor]:
+    """The maps of an FPN before its output convolutions, by level, from the coarsest on.
+
+    Args:
+        image: (B, 3, H, W) normalised and padded.
+        finest: levels below it are left out.
+    """
+    bottom_up, merged = backbone.bottom_up(image), {}
+    previous = None
+    # The convolutions run from the coarsest level to the finest.
+    for lateral_conv, feature in zip(backbone.lateral_convs, reversed(backbone.in_features), strict=True):
+        level = int(feature.removeprefix("res"))
+        if level < finest:
+            break
+        lateral = lateral_conv(bottom_up[feature])
+        if previous is not None:
+            lateral = lateral + F.interpolate(previous, scale_factor=2.0, mode="nearest")
             if backbone._fuse_type == "avg":
                 lateral = lateral / 2
-        merged = lateral
-    return merged, backbone.output_convs[len(levels) - 1 - levels.index(name)]
+        previous = merged[level] = lateral
+    return merged

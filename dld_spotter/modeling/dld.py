@@ -4,7 +4,7 @@ Shapes: B images, k candidate scales, R words over the whole batch, T decoding s
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from dld_spotter.data.charset import PAD
 from dld_spotter.modeling.distillation.batch import TrainingBatch, evaluating, global_counts, group_by
+from dld_spotter.modeling.distillation.distiller import ReadingDistiller
+from dld_spotter.modeling.distillation.pyramid import pyramid_loss
 from dld_spotter.modeling.distillation.selector_loss import (
     accuracy_loss,
     cheapest_equal_scale,
@@ -23,7 +25,6 @@ from dld_spotter.modeling.distillation.selector_loss import (
     sample_choice,
     text_accuracy_loss,
 )
-from dld_spotter.modeling.distillation.skd import feature_loss, sequence_loss
 from dld_spotter.modeling.distillation.weights import DistillationWeights
 from dld_spotter.modeling.rescale import rescale_images, rescale_words, select_images
 from dld_spotter.modeling.resolution_selector import build_resolution_selector
@@ -42,8 +43,8 @@ class DLDSpotter(nn.Module):
         costs: of each candidate relative to the teacher (T_i of the paper).
         weights: of the losses.
         accuracy_target: "kl" (the teacher's distribution) or "ce" (the true characters), for L_acc.
-        num_sequences: teacher sequences a word in L_seq.
-        beam_width: width of the beam search that finds them.
+        distiller: what the student's reading loses against the teacher's.
+        pyramid_warmup: iterations over which the weight of the pyramid's distillation grows from 0.
         fixed_scale: read at this scale at inference, whatever the selector says; 0 lets it decide.
         temperature: of the Gumbel-softmax, until a hook sets another.
     """
@@ -59,8 +60,8 @@ class DLDSpotter(nn.Module):
         costs: Sequence[float],
         weights: DistillationWeights,
         accuracy_target: str = "kl",
-        num_sequences: int = 1,
-        beam_width: int = 5,
+        distiller: ReadingDistiller | None = None,
+        pyramid_warmup: int = 500,
         fixed_scale: float = 0.0,
         temperature: float = 5.0,
     ):
@@ -71,8 +72,8 @@ class DLDSpotter(nn.Module):
         self.scales = tuple(scales)
         self.weights = weights
         self.accuracy_target = accuracy_target
-        self.num_sequences = num_sequences
-        self.beam_width = max(beam_width, num_sequences)
+        self.distiller = distiller or ReadingDistiller(weights)
+        self.pyramid_warmup = pyramid_warmup
         self.fixed_scale = fixed_scale
         self.register_buffer("costs", torch.tensor(costs, dtype=torch.float32), persistent=False)
         # In the checkpoint, so that a resumed run goes on at the same temperature.
@@ -84,6 +85,7 @@ class DLDSpotter(nn.Module):
     def from_config(cls, cfg: CfgNode) -> dict:
         dld = cfg.MODEL.DLD
         build = META_ARCH_REGISTRY.get(dld.SPOTTER)
+        weights = DistillationWeights.from_config(cfg)
         choosing = len(dld.SCALES) > 1 and dld.SELECTION == "selector"
         return {
             "student": build(student_cfg(cfg)),
@@ -91,17 +93,10 @@ class DLDSpotter(nn.Module):
             "selector": build_resolution_selector(cfg) if choosing else None,
             "scales": dld.SCALES,
             "costs": dld.COSTS or [scale**2 for scale in dld.SCALES],
-            "weights": DistillationWeights(
-                gamma=dld.GAMMA,
-                eta_roi=dld.ETA_ROI,
-                eta_context=dld.ETA_CONTEXT,
-                eta_sequence=dld.ETA_SEQUENCE,
-                lambda_selector=dld.LAMBDA_DRS,
-                lambda_skd=dld.LAMBDA_SKD,
-            ),
+            "weights": weights,
             "accuracy_target": dld.ACCURACY_TARGET,
-            "num_sequences": dld.NUM_SEQUENCES,
-            "beam_width": dld.BEAM_WIDTH,
+            "distiller": ReadingDistiller(weights, dld.NUM_SEQUENCES, dld.BEAM_WIDTH, dld.LOGIT_TEMPERATURE),
+            "pyramid_warmup": dld.PYRAMID_WARMUP_ITERS,
             "fixed_scale": dld.FIXED_SCALE,
             "temperature": dld.TEMPERATURE,
         }
@@ -136,12 +131,16 @@ class DLDSpotter(nn.Module):
             *global_counts(valid),
         )
         with torch.no_grad():
-            taught = self.teacher.read(batch.images, batch.words) if self.teacher is not None else None
+            compared = self.teacher is not None and (self.selector is not None or self.weights.distils_reading)
+            taught = self.teacher.read(batch.images, batch.words) if compared else None
+            pyramid = self.teacher.pyramid(batch.images).levels if self.weights.distils_pyramid else None
         choice, losses = self._choose(batch, taught)
-        reading, order, student_losses = self._train_student(batch, choice)
+        reading, order, student_losses = self._train_student(batch, choice, pyramid)
         losses |= student_losses
-        if self.weights.lambda_skd > 0:
-            losses |= self._distill(reading, Reading(*(part[order] for part in vars(taught).values())), batch.num_words)
+        if self.weights.distils_reading:
+            taught = Reading(*(part[order] for part in vars(taught).values()))
+            counts = batch.num_steps, batch.num_words
+            losses |= self.distiller(self.student, self.teacher, reading, taught, *counts)
         return losses
 
     def adapt_weights(self, weights: dict) -> dict:
@@ -195,8 +194,10 @@ class DLDSpotter(nn.Module):
             logits = self.student.recognize(torch.cat(features), batch.tokens.repeat(k, 1)).logits
         return logits.unflatten(0, (k, len(batch.tokens)))
 
-    def _train_student(self, batch: TrainingBatch, choice: list[int]) -> tuple[Reading, Tensor, dict[str, Tensor]]:
-        """Each image at its own scale, images of one scale together.
+    def _train_student(
+        self, batch: TrainingBatch, choice: list[int], pyramid: Mapping[int, Tensor] | None
+    ) -> tuple[Reading, Tensor, dict[str, Tensor]]:
+        """Each image at its own scale, images of one scale together; ``pyramid`` holds the teacher's levels.
 
         Returns:
             the reading of all words, group after group; the index of each of them in the batch; the losses.
@@ -207,7 +208,15 @@ class DLDSpotter(nn.Module):
             images, scale = select_images(batch.images, group), self.scales[index]
             rescaled = rescale_images(images, scale)
             targets = rescale_words([batch.targets[i] for i in group], images, rescaled, scale)
-            group_losses, roi = self.student.detection_losses(rescaled, targets)
+            if pyramid is None:
+                group_losses, roi = self.student.detection_losses(rescaled, targets)
+            else:
+                own = self.student.pyramid(rescaled)
+                group_losses, roi = self.student.detection_losses(rescaled, targets, own.features)
+                levels = {level: maps[group] for level, maps in pyramid.items()}
+                group_losses["loss_kd_pyramid"] = self._pyramid_weight() * pyramid_loss(
+                    own.levels, levels, scale, images.image_sizes
+                )
             for name, loss in group_losses.items():
                 losses[name] = losses.get(name, 0.0) + loss * (len(group) / len(choice))
             features.append(roi)
@@ -216,26 +225,9 @@ class DLDSpotter(nn.Module):
         reading = self.student.recognize(torch.cat(features), batch.tokens[order])
         return reading, order, losses | self.student.reading_losses(reading)
 
-    def _distill(self, student: Reading, teacher: Reading, num_words: Tensor) -> dict[str, Tensor]:
-        if student.roi.shape != teacher.roi.shape:
-            sizes = tuple(student.roi.shape[1:]), tuple(teacher.roi.shape[1:])
-            raise ValueError(
-                "the student's word features are {}, the teacher's {}: give both the same ROI_TEXT_HEAD.CONV_DIM and "
-                "POOLER_RESOLUTION, or the student half the resolution and UPSAMPLE (MODEL.DLD.STUDENT_OPTS).".format(
-                    *sizes
-                )
-            )
-        weights, losses = self.weights, {}
-        if weights.eta_roi > 0:
-            losses["loss_skd_roi"] = weights.eta_roi * feature_loss(student.roi, teacher.roi, num_words)
-        if weights.eta_context > 0:
-            losses["loss_skd_context"] = weights.eta_context * feature_loss(student.context, teacher.context, num_words)
-        if weights.eta_sequence > 0:
-            sequences, scores = self.teacher.beam_search(teacher, self.beam_width)
-            sequences, scores = sequences[:, : self.num_sequences], scores[:, : self.num_sequences]
-            loss = sequence_loss(self.student.decode, student.context, sequences, scores, num_words)
-            losses["loss_skd_sequence"] = weights.eta_sequence * loss
-        return {name: weights.lambda_skd * loss for name, loss in losses.items()}
+    def _pyramid_weight(self) -> float:
+        done = get_event_storage().iter / self.pyramid_warmup if self.pyramid_warmup else 1.0
+        return self.weights.lambda_skd * self.weights.eta_pyramid * min(1.0, done)
 
     @torch.no_grad()
     def _log_choice(

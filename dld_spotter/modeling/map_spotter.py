@@ -8,8 +8,8 @@ from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import ImageList
 from torch import Tensor, nn
 
-from dld_spotter.modeling.backbone import specialize_convolutions, unfinished_feature
-from dld_spotter.modeling.spotter import Spotter, readable_words, target_tokens
+from dld_spotter.modeling.backbone import merged_features, specialize_convolutions, unfinished_feature
+from dld_spotter.modeling.spotter import Pyramid, Spotter, readable_words, target_tokens
 
 
 class MapSpotter(nn.Module, Spotter):
@@ -74,6 +74,15 @@ class MapSpotter(nn.Module, Spotter):
         """(B, C, H, W): the feature map, without what only other maps need."""
         feature, output = unfinished_feature(self.backbone, images.tensor, self.in_feature)
         return feature if output is None else output(feature)
+
+    def pyramid(self, images: ImageList) -> Pyramid:
+        """See ``Spotter.pyramid``. Only one level has an output convolution: the maps are compared before it."""
+        if not isinstance(self.backbone, FPN):
+            return super().pyramid(images)
+        levels = merged_features(self.backbone, images.tensor)
+        level = int(self.in_feature.removeprefix("p"))
+        output = self.backbone.output_convs[max(levels) - level]
+        return Pyramid({self.in_feature: output(levels[level])}, levels)
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
         """Detectron2's contract: losses in training, processed predictions otherwise."""

@@ -1,5 +1,7 @@
 """The base spotter of the DLD paper: Mask R-CNN with a reading branch on the stride-4 map."""
 
+from collections.abc import Mapping
+
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
@@ -8,7 +10,15 @@ from torch import Tensor
 
 from dld_spotter.modeling.backbone import specialize_convolutions, unfinished_feature
 from dld_spotter.modeling.jitter import jitter_words
-from dld_spotter.modeling.spotter import Reading, Spotter, Workload, readable_words, target_tokens
+from dld_spotter.modeling.spotter import (
+    Glimpses,
+    Pyramid,
+    Reading,
+    Spotter,
+    Workload,
+    readable_words,
+    target_tokens,
+)
 
 
 @META_ARCH_REGISTRY.register()
@@ -81,12 +91,19 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
             losses["loss_text"] = losses["loss_text"] + 0.0 * sum(p.sum() for p in self.parameters() if p.requires_grad)
         return losses
 
-    def detection_losses(self, images: ImageList, targets: list[Instances]) -> tuple[dict[str, Tensor], Tensor]:
+    def detection_losses(
+        self, images: ImageList, targets: list[Instances], features: Mapping[str, Tensor] | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """See ``Spotter.detection_losses``."""
-        features = self.backbone(images.tensor)
+        features = self.backbone(images.tensor) if features is None else features
         proposals, proposal_losses = self.proposal_generator(images, features, targets)
         losses, roi = self.roi_heads.detection_losses(images, features, proposals, targets)
         return losses | proposal_losses, roi
+
+    def pyramid(self, images: ImageList) -> Pyramid:
+        """See ``Spotter.pyramid``."""
+        features = self.backbone(images.tensor)
+        return Pyramid(features, {int(name.removeprefix("p")): level for name, level in features.items()})
 
     def pool(self, images: ImageList, words: list[Instances]) -> Tensor:
         """See ``Spotter.pool``."""
@@ -96,6 +113,10 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
     def recognize(self, roi: Tensor, target: Tensor) -> Reading:
         """See ``Spotter.recognize``."""
         return self.roi_heads.text_head.recognize(roi, target)
+
+    def glimpses(self, reading: Reading) -> Glimpses:
+        """See ``Spotter.glimpses``."""
+        return self.roi_heads.text_head.glimpses(reading)
 
     def greedy(self, roi: Tensor) -> tuple[Tensor, Tensor]:
         """See ``Spotter.greedy``."""

@@ -33,6 +33,33 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Glimpses:
+    """What a spotter looked at in each step of a reading, as far as it can tell.
+
+    Attributes:
+        features: (R, T, D) what it saw.
+        attention: (R, T, N) where in the context, non-negative with the sum 1; None for a spotter without a context
+            that it looks around in.
+    """
+
+    features: Tensor
+    attention: Tensor | None
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Feature maps of the detector's neck.
+
+    Attributes:
+        features: what ``Spotter.detection_losses`` goes on from.
+        levels: maps that can be compared across resolutions: level j has a stride of 2**j.
+    """
+
+    features: Mapping[str, Tensor]
+    levels: Mapping[int, Tensor]
+
+
+@dataclass(frozen=True)
 class Workload:
     """What an image is taken to hold when costs are counted, so that they do not depend on what a network finds.
 
@@ -64,8 +91,13 @@ class Spotter(ABC):
         """Normalise, pad and batch the images of mapped records."""
 
     @abstractmethod
-    def detection_losses(self, images: ImageList, targets: list[Instances]) -> tuple[dict[str, Tensor], Tensor]:
+    def detection_losses(
+        self, images: ImageList, targets: list[Instances], features: Mapping[str, Tensor] | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """The training pass up to the word features.
+
+        Args:
+            features: those of ``pyramid``, if they are there already.
 
         Returns:
             weighted losses of detection, means over the images; and (R, C, rows, columns) features of the readable
@@ -125,6 +157,25 @@ class Spotter(ABC):
         Returns:
             (R, width, T) token ids and (R, width) log-probabilities, best first.
         """
+
+    def glimpses(self, reading: Reading) -> Glimpses:
+        """What was seen in each step of a reading. Only rival distillation losses ask for it.
+
+        Raises:
+            ValueError: the spotter has none.
+        """
+        raise ValueError(
+            f"{type(self).__name__} cannot tell what it looks at in each step: set MODEL.DLD.ETA_HINT, "
+            "ETA_ATTENTION and ETA_AFFINITY to 0."
+        )
+
+    def pyramid(self, images: ImageList) -> Pyramid:
+        """The feature maps of all levels. Only the distillation of detection asks for them.
+
+        Raises:
+            ValueError: the spotter has no pyramid.
+        """
+        raise ValueError(f"{type(self).__name__} has no feature pyramid: set MODEL.DLD.ETA_PYRAMID to 0.")
 
     def rehearse(self, images: ImageList, work: Workload) -> None:
         """Run each module as ``spot`` would if every image held ``work``, whatever it shows; for counting.

@@ -152,12 +152,13 @@ def test_what_is_logged():
 
 def test_the_teacher_sees_full_resolution_and_its_best_sequences_are_learnt():
     model = build("MODEL.DLD.NUM_SEQUENCES", 3, "MODEL.DLD.BEAM_WIDTH", 2)
-    assert model.beam_width == 3
-    sizes = []
+    sizes, widths = [], []
+    search = model.teacher.beam_search
+    model.teacher.beam_search = lambda reading, width: widths.append(width) or search(reading, width)
     original = model.teacher.pool
     model.teacher.pool = lambda images, words: sizes.append(images.image_sizes) or original(images, words)
     assert losses_of(model, toy_batch((1,)))["loss_skd_sequence"] > 0
-    assert sizes == [[(96, 128)]]
+    assert sizes == [[(96, 128)]] and widths == [3]
 
 
 @pytest.mark.parametrize("selection", ["random", "single"])

@@ -29,7 +29,7 @@ from dld_spotter.modeling.mango.sequences import likeliest_sequences, read_greed
 from dld_spotter.modeling.mango.target_maker import MapTargets, TargetMaker, cells_without_targets
 from dld_spotter.modeling.map_spotter import MapSpotter
 from dld_spotter.modeling.recognition.text_head import text_loss
-from dld_spotter.modeling.spotter import Reading, Workload
+from dld_spotter.modeling.spotter import Glimpses, Reading, Workload
 from dld_spotter.structures import PolygonBoxes, WordPolygons
 
 # Losses of attention, and the sums of ``Attended`` that they are made of.
@@ -121,7 +121,9 @@ class MANGO(MapSpotter):
             "pretrain_attention": mango.PRETRAIN_ATTENTION,
         }
 
-    def detection_losses(self, images: ImageList, targets: list[Instances]) -> tuple[dict[str, Tensor], Tensor]:
+    def detection_losses(
+        self, images: ImageList, targets: list[Instances], features: Mapping[str, Tensor] | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """See ``Spotter.detection_losses``; the losses of attention among them."""
         # First, while the device has little to do: to pick the readable words it is asked how many they are.
         stride = self.target_maker.stride
@@ -131,7 +133,7 @@ class MANGO(MapSpotter):
             for words, size in zip(targets, images.image_sizes, strict=True)
         ]
         maps, words = [entry[0] for entry in taught], [entry[1] for entry in taught]
-        feature = self.feature_map(images)
+        feature = self.feature_map(images) if features is None else features[self.in_feature]
         geometry = map_geometry(map_size, images.image_sizes, stride, feature.device)
         losses = self._map_losses(feature, geometry, maps)
         learn = {name: self._attention_weight(name) > 0 for name in _ATTENTION_LOSSES}
@@ -204,6 +206,10 @@ class MANGO(MapSpotter):
                 "MODEL.TEXT.MAX_LENGTH to the longest word's length."
             )
         return self.reader.classify(context[:, :steps])
+
+    def glimpses(self, reading: Reading) -> Glimpses:
+        """See ``Spotter.glimpses``: the features of the character slots; where they look is not kept."""
+        return Glimpses(reading.roi[:, :, 0].transpose(1, 2)[:, : reading.target.shape[1]], None)
 
     def greedy(self, roi: Tensor) -> tuple[Tensor, Tensor]:
         """See ``Spotter.greedy``."""

@@ -73,8 +73,15 @@ class AttentionDecoder(nn.Module):
         Args:
             token_gates: (R, K, 4 H), ``self.token_gates`` of the previous tokens.
         """
+        return self._advance(token_gates, state, self._look(state, memory)[1])
+
+    def _look(self, state: DecoderState, memory: DecoderMemory) -> tuple[Tensor, Tensor]:
+        """(R, K, N) attention and (R, K, D) glimpse."""
         energy = self.energy((memory.keys[:, None] + self.query(state.hidden)[:, :, None]).tanh_())[..., 0]
-        glimpse = torch.bmm(energy.softmax(dim=2), memory.context)  # (R, K, D)
+        attention = energy.softmax(dim=2)
+        return attention, torch.bmm(attention, memory.context)
+
+    def _advance(self, token_gates: Tensor, state: DecoderState, glimpse: Tensor) -> DecoderState:
         gates = token_gates + self.gates(torch.cat([glimpse, state.hidden], dim=2))
         enter, forget, candidate, leave = gates.chunk(4, dim=2)
         cell = forget.sigmoid() * state.cell + enter.sigmoid() * candidate.tanh()
@@ -98,6 +105,17 @@ class AttentionDecoder(nn.Module):
             state = self.step(gates, state, memory)
             hidden.append(state.hidden)
         return self.classify(torch.cat(hidden, dim=1))
+
+    def glimpses(self, context: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """What each step of ``forward`` looks at: attention (R, T, N), and the glimpses that it makes, (R, T, D)."""
+        previous = F.pad(target[:, :-1], (1, 0), value=START)
+        memory, state = self.remember(context), self.start(context)
+        looks = []
+        for gates in self.token_gates(previous).split(1, dim=1):
+            looks.append(self._look(state, memory))
+            state = self._advance(gates, state, looks[-1][1])
+        attention, glimpses = zip(*looks, strict=True)
+        return torch.cat(attention, dim=1), torch.cat(glimpses, dim=1)
 
     @torch.no_grad()
     def greedy(self, context: Tensor, max_steps: int) -> tuple[Tensor, Tensor]:

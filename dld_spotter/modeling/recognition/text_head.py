@@ -20,7 +20,7 @@ from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
 from dld_spotter.modeling.recognition.beam_search import beam_search
 from dld_spotter.modeling.recognition.encoder import RecognitionEncoder
 from dld_spotter.modeling.recognition.masked_pooler import MaskedRoIPooler
-from dld_spotter.modeling.spotter import Reading
+from dld_spotter.modeling.spotter import Glimpses, Reading
 
 ROI_TEXT_HEAD_REGISTRY = Registry("ROI_TEXT_HEAD")
 ROI_TEXT_HEAD_REGISTRY.__doc__ = "Reads the word in each RoI. Called as ``obj(cfg, input_shape)``."
@@ -111,6 +111,11 @@ class AttentionTextHead(nn.Module):
         """Read word features (R, C, rows, columns) with the tokens of ``target`` (R, T) fed to the decoder."""
         context = self._contextual(roi)
         return Reading(roi, context, self.decoder(context, target), target)
+
+    def glimpses(self, reading: Reading) -> Glimpses:
+        """What the decoder looked at in each step."""
+        attention, features = self.decoder.glimpses(reading.context, reading.target)
+        return Glimpses(features, attention)
 
     def losses(self, reading: Reading) -> dict[str, Tensor]:
         """The weighted cross-entropy of a reading, and its share of right characters as a logged figure."""

@@ -3,6 +3,8 @@
 Shapes: B images, N words, F fiducial points.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
@@ -15,7 +17,7 @@ from dld_spotter.modeling.backbone import unfinished_feature
 from dld_spotter.modeling.jitter import jitter_words
 from dld_spotter.modeling.map_spotter import MapSpotter
 from dld_spotter.modeling.recognition.text_head import build_text_head
-from dld_spotter.modeling.spotter import Reading, Workload, readable_words
+from dld_spotter.modeling.spotter import Glimpses, Reading, Workload, readable_words
 from dld_spotter.modeling.text_perceptron.config import check_text_perceptron_config
 from dld_spotter.modeling.text_perceptron.fiducials import AreaCells, mean_by_word, predicted_fiducials
 from dld_spotter.modeling.text_perceptron.head import OrderAwareHead, SegmentationMaps, label_areas
@@ -124,9 +126,11 @@ class TextPerceptron(MapSpotter):
             losses["loss_text"] = losses["loss_text"] + 0.0 * sum(p.sum() for p in self.parameters() if p.requires_grad)
         return losses
 
-    def detection_losses(self, images: ImageList, targets: list[Instances]) -> tuple[dict[str, Tensor], Tensor]:
+    def detection_losses(
+        self, images: ImageList, targets: list[Instances], features: Mapping[str, Tensor] | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """See ``Spotter.detection_losses``."""
-        feature = self.feature_map(images)
+        feature = self.feature_map(images) if features is None else features[self.in_feature]
         predicted = self.head(feature)
         maps = self.target_maker(targets, feature.shape[-2:], self.stride)
         if self.predicted_fiducials:
@@ -143,6 +147,10 @@ class TextPerceptron(MapSpotter):
     def recognize(self, roi: Tensor, target: Tensor) -> Reading:
         """See ``Spotter.recognize``."""
         return self.text_head.recognize(roi, target)
+
+    def glimpses(self, reading: Reading) -> Glimpses:
+        """See ``Spotter.glimpses``."""
+        return self.text_head.glimpses(reading)
 
     def greedy(self, roi: Tensor) -> tuple[Tensor, Tensor]:
         """See ``Spotter.greedy``."""

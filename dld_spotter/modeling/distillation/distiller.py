@@ -1,0 +1,99 @@
+"""All losses between a teacher's and a student's reading of the same words, as the weights ask for them."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dld_spotter.data.charset import PAD
+from dld_spotter.modeling.distillation.skd import feature_loss, sequence_loss
+from dld_spotter.modeling.distillation.step_losses import affinity_loss, attention_loss, hint_loss, logit_loss
+from dld_spotter.modeling.distillation.weights import DistillationWeights
+from dld_spotter.modeling.spotter import Reading, Spotter
+
+
+@dataclass(frozen=True)
+class ReadingDistiller:
+    """What a student's reading loses against its teacher's.
+
+    Args:
+        weights: of the losses; what has none is not computed.
+        num_sequences: K, teacher sequences a word in L_seq.
+        beam_width: width of the beam search that finds them; at least K is taken.
+        logit_temperature: tau of the distillation of logits.
+    """
+
+    weights: DistillationWeights
+    num_sequences: int = 1
+    beam_width: int = 5
+    logit_temperature: float = 2.0
+
+    def __call__(
+        self,
+        student: Spotter,
+        teacher: Spotter,
+        read: Reading,
+        taught: Reading,
+        num_steps: Tensor,
+        num_words: Tensor,
+    ) -> dict[str, Tensor]:
+        """Weighted losses of a reading.
+
+        Args:
+            student, teacher: who read.
+            read, taught: the same words in the same order, their own characters fed in.
+            num_steps, num_words: what sums are divided by (see ``batch.global_counts``).
+
+        Raises:
+            ValueError: the features differ in shape, or the spotter lacks what a loss compares.
+        """
+        weights, losses = self.weights, {}
+        if weights.eta_roi > 0 or weights.eta_context > 0:
+            check_shapes(read, taught)
+        if weights.eta_roi > 0:
+            losses["loss_skd_roi"] = weights.eta_roi * feature_loss(read.roi, taught.roi, num_words)
+        if weights.eta_context > 0:
+            losses["loss_skd_context"] = weights.eta_context * feature_loss(read.context, taught.context, num_words)
+        if weights.eta_sequence > 0:
+            found = teacher.beam_search(taught, max(self.beam_width, self.num_sequences))
+            sequences, scores = (part[:, : self.num_sequences] for part in found)
+            loss = sequence_loss(student.decode, read.context, sequences, scores, num_words)
+            losses["loss_skd_sequence"] = weights.eta_sequence * loss
+        valid = read.target != PAD
+        if weights.eta_logits > 0:
+            loss = logit_loss(read.logits, taught.logits, valid, num_steps, self.logit_temperature)
+            losses["loss_kd_logits"] = weights.eta_logits * loss
+        losses |= self._glimpse_losses(student, teacher, read, taught, num_steps, num_words)
+        return {name: weights.lambda_skd * loss for name, loss in losses.items()}
+
+    def _glimpse_losses(
+        self, student: Spotter, teacher: Spotter, read: Reading, taught: Reading, num_steps: Tensor, num_words: Tensor
+    ) -> dict[str, Tensor]:
+        weights, losses = self.weights, {}
+        if not (weights.eta_hint > 0 or weights.eta_attention > 0 or weights.eta_affinity > 0):
+            return losses
+        valid, own, given = read.target != PAD, student.glimpses(read), teacher.glimpses(taught)
+        if weights.eta_hint > 0:
+            losses["loss_kd_hint"] = weights.eta_hint * hint_loss(own.features, given.features, valid, num_steps)
+        if weights.eta_attention > 0:
+            if own.attention is None:
+                raise ValueError(
+                    f"{type(student).__name__} has no attention over a context: set MODEL.DLD.ETA_ATTENTION to 0."
+                )
+            loss = attention_loss(own.attention, given.attention, valid, num_steps)
+            losses["loss_kd_attention"] = weights.eta_attention * loss
+        if weights.eta_affinity > 0:
+            loss = affinity_loss(own.features, given.features, valid, num_words)
+            losses["loss_kd_affinity"] = weights.eta_affinity * loss
+        return losses
+
+
+def check_shapes(read: Reading, taught: Reading) -> None:
+    """Raise ValueError where a student's word features differ in size from its teacher's."""
+    if read.roi.shape != taught.roi.shape:
+        sizes = tuple(read.roi.shape[1:]), tuple(taught.roi.shape[1:])
+        raise ValueError(
+            "the student's word features are {}, the teacher's {}: give both the same ROI_TEXT_HEAD.CONV_DIM and "
+            "POOLER_RESOLUTION, or the student half the resolution and UPSAMPLE (MODEL.DLD.STUDENT_OPTS).".format(
+                *sizes
+            )
+        )
