@@ -46,13 +46,13 @@ train 2_Teacher 2_teacher
 train 3_Reading 3_reading
 train 4_Teacher 4_teacher
 
-[[ -e output/synthetic/5_selector/gamma0.3.pth ]] || "$python" tools/fit_selector.py --data-set drawn_train --limit 800 --iterations 400 \
-    --gammas 0.1 0.3 --config-file configs/synthetic/5_DLD_gamma0.1.yaml --output output/synthetic/5_selector \
+[[ -e output/synthetic/5_selector/gamma2.pth ]] || "$python" tools/fit_selector.py --data-set drawn_train --limit 800 --iterations 400 \
+    --gammas 0.1 2 --config-file configs/synthetic/5_DLD_gamma0.1.yaml --output output/synthetic/5_selector \
     "${options[@]}" MODEL.WEIGHTS output/synthetic/4_teacher/model_final.pth
 # A batch of students is small: one process each.
 train 5_Vanilla_0.5 5_vanilla_0.5 1
 train 5_SKD-only 5_skd_only 1
-for gamma in 0.1 0.3; do
+for gamma in 0.1 2; do
     train "5_DRS-only_gamma$gamma" "5_drs_only_gamma$gamma" 1
     train "5_DLD_gamma$gamma" "5_dld_gamma$gamma" 1
 done
