@@ -140,6 +140,9 @@ def _add_distillation_config(cfg: CN) -> None:
     # The weight grows from 0 over the first iterations.
     dld.ETA_PYRAMID = 0.0
     dld.PYRAMID_WARMUP_ITERS = 500
+    # The teacher's pyramid: "none" (that of the full resolution), or "learned" (fused with that of half of it), for
+    # which MODEL.WEIGHTS is a checkpoint of META_ARCHITECTURE "PyramidFusionTrainer".
+    dld.PYRAMID_FUSION = "none"
     # K teacher sequences a word in L_seq, found by a beam of this width.
     dld.NUM_SEQUENCES = 1
     dld.BEAM_WIDTH = 5

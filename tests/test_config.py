@@ -110,6 +110,7 @@ def test_the_recipes_are_the_rows_of_the_tables():
     others = ("TextPerceptron_", "MANGO_")  # Table 8, and its own tests
     written = {Path(c).stem for c in CONFIGS if "/DLD/" in c and not Path(c).stem.startswith(others)}
     expected = {"Base-DLD_R50", "Light", "Vanilla_Light", "Vanilla_16x64_R50", "Vanilla_16x64_Light"}
+    expected |= {"PyramidFusion_R50", "PyramidFusion_Light"}
     assert written == expected | {f"{name}_{size}" for name in RECIPES for size in ("R50", "Light")}
 
 
@@ -138,7 +139,7 @@ def test_a_recipe_changes_nothing_but_its_row(name):
     assert difference(load(f"configs/DLD/{name}_R50.yaml"), load("configs/DLD/Base-DLD_R50.yaml")) == RECIPES[name]
 
 
-@pytest.mark.parametrize("name", [*RECIPES, "Vanilla", "Vanilla_16x64"])
+@pytest.mark.parametrize("name", [*RECIPES, "Vanilla", "Vanilla_16x64", "PyramidFusion"])
 def test_a_light_twin_changes_only_backbone_sizes_and_schedule(name):
     paper = "configs/MaskRCNNSpotter_R50.yaml" if name == "Vanilla" else f"configs/DLD/{name}_R50.yaml"
     changed = difference(load(f"configs/DLD/{name}_Light.yaml"), load(paper))

@@ -2,6 +2,7 @@
 
 from dld_spotter.modeling.backbone import build_light_resnet_fpn_backbone
 from dld_spotter.modeling.dld import DLDSpotter
+from dld_spotter.modeling.fusion_trainer import PyramidFusionTrainer
 from dld_spotter.modeling.mango import MANGO
 from dld_spotter.modeling.mask_rcnn_spotter import MaskRCNNSpotter
 from dld_spotter.modeling.pp_lcnet import PPLCNetV4, build_pp_lcnet_fpn_backbone

@@ -5,6 +5,7 @@ Shapes: B images, k candidate scales, R words over the whole batch, T decoding s
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -17,10 +18,11 @@ from torch import Tensor, nn
 from dld_spotter.data.charset import PAD
 from dld_spotter.modeling.distillation.batch import TrainingBatch, evaluating, global_counts, group_by
 from dld_spotter.modeling.distillation.distiller import ReadingDistiller
+from dld_spotter.modeling.distillation.fusion import PyramidFusion, build_pyramid_fusion, weights_with_fusion
 from dld_spotter.modeling.distillation.pyramid import pyramid_loss
+from dld_spotter.modeling.distillation.selector_log import log_choice
 from dld_spotter.modeling.distillation.selector_loss import (
     accuracy_loss,
-    cheapest_equal_scale,
     cost_loss,
     sample_choice,
     text_accuracy_loss,
@@ -44,6 +46,7 @@ class DLDSpotter(nn.Module):
         weights: of the losses.
         accuracy_target: "kl" (the teacher's distribution) or "ce" (the true characters), for L_acc.
         distiller: what the student's reading loses against the teacher's.
+        fusion: makes the teacher's pyramid of two resolutions, frozen; None for that of the full resolution alone.
         pyramid_warmup: iterations over which the weight of the pyramid's distillation grows from 0.
         fixed_scale: read at this scale at inference, whatever the selector says; 0 lets it decide.
         temperature: of the Gumbel-softmax, until a hook sets another.
@@ -61,6 +64,7 @@ class DLDSpotter(nn.Module):
         weights: DistillationWeights,
         accuracy_target: str = "kl",
         distiller: ReadingDistiller | None = None,
+        fusion: PyramidFusion | None = None,
         pyramid_warmup: int = 500,
         fixed_scale: float = 0.0,
         temperature: float = 5.0,
@@ -73,13 +77,15 @@ class DLDSpotter(nn.Module):
         self.weights = weights
         self.accuracy_target = accuracy_target
         self.distiller = distiller or ReadingDistiller(weights)
+        self.fusion = fusion
         self.pyramid_warmup = pyramid_warmup
         self.fixed_scale = fixed_scale
         self.register_buffer("costs", torch.tensor(costs, dtype=torch.float32), persistent=False)
         # In the checkpoint, so that a resumed run goes on at the same temperature.
         self.register_buffer("temperature", torch.tensor(float(temperature)))
-        if teacher is not None:
-            teacher.requires_grad_(False).eval()
+        for frozen in (teacher, fusion):
+            if frozen is not None:
+                frozen.requires_grad_(False).eval()
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
@@ -96,6 +102,7 @@ class DLDSpotter(nn.Module):
             "weights": weights,
             "accuracy_target": dld.ACCURACY_TARGET,
             "distiller": ReadingDistiller(weights, dld.NUM_SEQUENCES, dld.BEAM_WIDTH, dld.LOGIT_TEMPERATURE),
+            "fusion": build_pyramid_fusion(cfg),
             "pyramid_warmup": dld.PYRAMID_WARMUP_ITERS,
             "fixed_scale": dld.FIXED_SCALE,
             "temperature": dld.TEMPERATURE,
@@ -130,25 +137,22 @@ class DLDSpotter(nn.Module):
             valid,
             *global_counts(valid),
         )
-        with torch.no_grad():
-            compared = self.teacher is not None and (self.selector is not None or self.weights.distils_reading)
-            taught = self.teacher.read(batch.images, batch.words) if compared else None
-            pyramid = self.teacher.pyramid(batch.images).levels if self.weights.distils_pyramid else None
+        taught, pyramid = self._teach(batch)
         choice, losses = self._choose(batch, taught)
         reading, order, student_losses = self._train_student(batch, choice, pyramid)
         losses |= student_losses
         if self.weights.distils_reading:
-            taught = Reading(*(part[order] for part in vars(taught).values()))
             counts = batch.num_steps, batch.num_words
-            losses |= self.distiller(self.student, self.teacher, reading, taught, *counts)
+            losses |= self.distiller(self.student, self.teacher, reading, taught.words(order), *counts)
         return losses
 
     def adapt_weights(self, weights: dict) -> dict:
         """Weights of a checkpoint as this model takes them: those of a plain spotter serve student and teacher."""
+        weights, fusion = weights_with_fusion(weights, self.fusion)
         if any(name.startswith("student.") for name in weights):
-            return weights
+            return weights | fusion
         parts = ("student",) if self.teacher is None else ("student", "teacher")
-        return {f"{part}.{name}": value for part in parts for name, value in weights.items()}
+        return {f"{part}.{name}": value for part in parts for name, value in weights.items()} | fusion
 
     def _check_teacher(self) -> None:
         compared = self.selector is not None and self.accuracy_target == "kl"
@@ -157,6 +161,23 @@ class DLDSpotter(nn.Module):
                 "MODEL.DLD.TEACHER is False, but the losses compare the student with a teacher: set it to True, or "
                 "MODEL.DLD.LAMBDA_SKD to 0 and MODEL.DLD.ACCURACY_TARGET to 'ce'."
             )
+
+    @torch.no_grad()
+    def _teach(self, batch: TrainingBatch) -> tuple[Reading | None, Mapping[int, Tensor] | None]:
+        """The teacher's reading, and the levels of its pyramid; None for what no loss asks for."""
+        taught, levels, features = None, None, None
+        if self.weights.distils_pyramid:
+            pyramid = self.teacher.pyramid(batch.images)
+            levels, features = pyramid.levels, pyramid.features
+            if self.fusion is not None:
+                low = self.teacher.pyramid(rescale_images(batch.images, 0.5)).levels
+                levels = {**levels, **self.fusion(levels, low, batch.images.image_sizes)}
+        if self.teacher is not None and (self.selector is not None or self.weights.distils_reading):
+            taught = self.teacher.read(batch.images, batch.words, features)
+            if self.weights.distils_attention:
+                attention = self.teacher.attention_maps(batch.images, batch.words, features)
+                taught = replace(taught, attention=attention)
+        return taught, levels
 
     def _choose(self, batch: TrainingBatch, taught: Reading | None) -> tuple[list[int], dict[str, Tensor]]:
         """Index of the scale of each image, and the selector's losses."""
@@ -178,9 +199,9 @@ class DLDSpotter(nn.Module):
             "loss_selector_accuracy": self.weights.lambda_selector * accuracy,
             "loss_selector_cost": self.weights.lambda_selector * self.weights.gamma * cost_loss(choice, self.costs),
         }
-        return self._log_choice(
-            choice.detach(), logits.detach(), candidates, taught, batch.valid, image_of_word
-        ), losses
+        said = None if taught is None else taught.logits
+        shown = self.scales, self.costs, self.temperature, choice.detach(), logits.detach(), candidates
+        return log_choice(*shown, said, batch.valid, image_of_word), losses
 
     @torch.no_grad()
     def _read_at_all_scales(self, batch: TrainingBatch) -> Tensor:
@@ -203,57 +224,35 @@ class DLDSpotter(nn.Module):
             the reading of all words, group after group; the index of each of them in the batch; the losses.
         """
         first_word = [0, *itertools.accumulate(len(w) for w in batch.words)]
-        losses, features, order = {}, [], []
+        losses, roi, attention, order = {}, [], [], []
         for index, group in group_by(choice):
             images, scale = select_images(batch.images, group), self.scales[index]
             rescaled = rescale_images(images, scale)
             targets = rescale_words([batch.targets[i] for i in group], images, rescaled, scale)
-            if pyramid is None:
-                group_losses, roi = self.student.detection_losses(rescaled, targets)
+            if pyramid is None and not self.weights.distils_attention:
+                group_losses, group_roi = self.student.detection_losses(rescaled, targets)
             else:
                 own = self.student.pyramid(rescaled)
-                group_losses, roi = self.student.detection_losses(rescaled, targets, own.features)
-                levels = {level: maps[group] for level, maps in pyramid.items()}
-                group_losses["loss_kd_pyramid"] = self._pyramid_weight() * pyramid_loss(
-                    own.levels, levels, scale, images.image_sizes
-                )
+                group_losses, group_roi = self.student.detection_losses(rescaled, targets, own.features)
+            if pyramid is not None:
+                loss = pyramid_loss(own.levels, pyramid, scale, images.image_sizes, group)
+                group_losses["loss_kd_pyramid"] = self._pyramid_weight() * loss
+            if self.weights.distils_attention:
+                words = rescale_words([batch.words[i] for i in group], images, rescaled, scale)
+                attention.append(self.student.attention_maps(rescaled, words, own.features))
             for name, loss in group_losses.items():
                 losses[name] = losses.get(name, 0.0) + loss * (len(group) / len(choice))
-            features.append(roi)
+            roi.append(group_roi)
             order += [word for i in group for word in range(first_word[i], first_word[i + 1])]
         order = torch.tensor(order, dtype=torch.long, device="cpu").to(self.device, non_blocking=True)
-        reading = self.student.recognize(torch.cat(features), batch.tokens[order])
+        reading = self.student.recognize(torch.cat(roi), batch.tokens[order])
+        if attention and attention[0] is not None:
+            reading = replace(reading, attention=torch.cat(attention))
         return reading, order, losses | self.student.reading_losses(reading)
 
     def _pyramid_weight(self) -> float:
         done = get_event_storage().iter / self.pyramid_warmup if self.pyramid_warmup else 1.0
         return self.weights.lambda_skd * self.weights.eta_pyramid * min(1.0, done)
-
-    @torch.no_grad()
-    def _log_choice(
-        self,
-        choice: Tensor,
-        logits: Tensor,
-        candidates: Tensor,
-        taught: Reading | None,
-        valid: Tensor,
-        image_of_word: Tensor,
-    ) -> list[int]:
-        """The chosen scales as numbers; what is logged of them comes from the device in the same transfer."""
-        probabilities = logits.float().softmax(dim=1)
-        entropy = -(probabilities * probabilities.clamp(min=1e-8).log()).sum(dim=1).mean()
-        figures = [entropy, (choice * self.costs).sum(dim=1).mean(), self.temperature]
-        if taught is not None:
-            cheapest = cheapest_equal_scale(candidates, taught.logits, valid, image_of_word, len(choice), self.costs)
-            figures.append((cheapest == choice.argmax(dim=1)).float().mean())
-        values = torch.cat([torch.stack([f.float() for f in figures]), choice.argmax(dim=1).float()]).tolist()
-        chosen = [int(index) for index in values[len(figures) :]]
-        names = ("selector/entropy", "selector/mean_cost", "selector/temperature", "selector/agreement")
-        storage = get_event_storage()
-        storage.put_scalars(smoothing_hint=False, **dict(zip(names, values[: len(figures)], strict=False)))
-        for index, scale in enumerate(self.scales):
-            storage.put_scalar(f"selector/share_{scale:g}", chosen.count(index) / len(chosen))
-        return chosen
 
     @torch.no_grad()
     def inference(self, batched_inputs: list[dict]) -> list[dict]:

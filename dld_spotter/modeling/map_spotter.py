@@ -1,5 +1,7 @@
 """What spotters that look at one feature map share: Detectron2's contract around the ``Spotter`` seam."""
 
+from collections.abc import Mapping
+
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import FPN, build_backbone
@@ -80,9 +82,12 @@ class MapSpotter(nn.Module, Spotter):
         if not isinstance(self.backbone, FPN):
             return super().pyramid(images)
         levels = merged_features(self.backbone, images.tensor)
-        level = int(self.in_feature.removeprefix("p"))
-        output = self.backbone.output_convs[max(levels) - level]
-        return Pyramid({self.in_feature: output(levels[level])}, levels)
+        return Pyramid(self.features_of(levels), levels)
+
+    def features_of(self, levels: Mapping[int, Tensor]) -> Mapping[str, Tensor]:
+        """See ``Spotter.features_of``."""
+        output = getattr(self.backbone, f"fpn_output{self.in_feature.removeprefix('p')}")
+        return {self.in_feature: output(levels[int(self.in_feature.removeprefix("p"))])}
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
         """Detectron2's contract: losses in training, processed predictions otherwise."""

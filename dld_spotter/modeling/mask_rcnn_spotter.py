@@ -105,9 +105,17 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         features = self.backbone(images.tensor)
         return Pyramid(features, {int(name.removeprefix("p")): level for name, level in features.items()})
 
-    def pool(self, images: ImageList, words: list[Instances]) -> Tensor:
+    def features_of(self, levels: Mapping[int, Tensor]) -> Mapping[str, Tensor]:
+        """See ``Spotter.features_of``."""
+        return {f"p{level}": maps for level, maps in levels.items()}
+
+    def pool(self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None) -> Tensor:
         """See ``Spotter.pool``."""
-        feature, before = unfinished_feature(self.backbone, images.tensor, self.roi_heads.text_in_feature)
+        name, before = self.roi_heads.text_in_feature, None
+        if features is None:
+            feature, before = unfinished_feature(self.backbone, images.tensor, name)
+        else:
+            feature = features[name]
         return self.roi_heads.text_head.pool_words(feature, words, before)
 
     def recognize(self, roi: Tensor, target: Tensor) -> Reading:

@@ -24,12 +24,18 @@ class Reading:
         context: (R, N, D) contextual features after the recurrent layers.
         logits: (R, T, V) scores of the tokens at each step, with the tokens of ``target`` fed in.
         target: (R, T) token ids that were fed in, shifted by one step: characters, end, padding.
+        attention: what ``Spotter.attention_maps`` returned, where it was asked.
     """
 
     roi: Tensor
     context: Tensor
     logits: Tensor
     target: Tensor
+    attention: Tensor | None = None
+
+    def words(self, order: Tensor) -> "Reading":
+        """The words of these indices, in their order."""
+        return Reading(*(None if part is None else part[order] for part in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,8 @@ class Glimpses:
 
     Attributes:
         features: (R, T, D) what it saw.
-        attention: (R, T, N) where in the context, non-negative with the sum 1; None for a spotter without a context
-            that it looks around in.
+        attention: (R, T, N) where, non-negative with the sum 1, or 0 for a word that is not looked at: positions of
+            the context, or of the image. None for a spotter that cannot tell.
     """
 
     features: Tensor
@@ -105,11 +111,12 @@ class Spotter(ABC):
         """
 
     @abstractmethod
-    def pool(self, images: ImageList, words: list[Instances]) -> Tensor:
+    def pool(self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None) -> Tensor:
         """(R, C, rows, columns) features of words whose places are given; nothing is detected.
 
         Args:
             words: one entry an image with the words to read, all of them readable (see ``readable_words``).
+            features: those of ``pyramid``, if they are there already.
         """
 
     @abstractmethod
@@ -128,9 +135,10 @@ class Spotter(ABC):
     def decode(self, context: Tensor, tokens: Tensor) -> Tensor:
         """(R, T, V) logits over contextual features (R, N, D) with other tokens (R, T) fed in."""
 
-    def read(self, images: ImageList, words: list[Instances]) -> Reading:
-        """Read words whose places are given, with their own characters fed in."""
-        return self.recognize(self.pool(images, words), target_tokens(words))
+    def read(self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None) -> Reading:
+        """Read words whose places are given (see ``pool``), with their own characters fed in."""
+        roi = self.pool(images, words) if features is None else self.pool(images, words, features)
+        return self.recognize(roi, target_tokens(words))
 
     @torch.no_grad()
     def read_words(self, batched_inputs: list[dict]) -> list[Tensor]:
@@ -168,6 +176,22 @@ class Spotter(ABC):
             f"{type(self).__name__} cannot tell what it looks at in each step: set MODEL.DLD.ETA_HINT, "
             "ETA_ATTENTION and ETA_AFFINITY to 0."
         )
+
+    def attention_maps(
+        self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None
+    ) -> Tensor | None:
+        """Where the steps of words look in their image, by a spotter that looks before it reads; else None.
+
+        Only the distillation of attention asks for it. Arguments are those of ``pool``.
+
+        Returns:
+            (R, T, N) over positions that span each image, whatever its scale; T is the longest word's number of steps.
+        """
+        return None
+
+    def features_of(self, levels: Mapping[int, Tensor]) -> Mapping[str, Tensor]:
+        """What ``detection_losses`` goes on from, made of other maps in the place of ``Pyramid.levels``."""
+        raise ValueError(f"{type(self).__name__} has no feature pyramid that could be replaced.")
 
     def pyramid(self, images: ImageList) -> Pyramid:
         """The feature maps of all levels. Only the distillation of detection asks for them.

@@ -15,6 +15,7 @@ from dld_spotter.modeling.distillation.pyramid import level_shift, pyramid_loss
 from dld_spotter.modeling.distillation.step_losses import affinity_loss, attention_loss, hint_loss, logit_loss
 from dld_spotter.modeling.distillation.weights import DistillationWeights
 from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
+from dld_spotter.modeling.spotter import Spotter, readable_words
 
 WORDS, STEPS, CHANNELS, TOKENS = 3, 5, 4, 7
 LENGTHS = (5, 2, 3)
@@ -230,6 +231,10 @@ def test_the_pyramid_s_weight_grows_from_zero_and_features_are_computed_once(mon
     values = [step(model, (2, 1), iteration)["loss_kd_pyramid"].item() for iteration in (0, 25, 100, 1000)]
     assert values == pytest.approx([0, values[2] / 4, values[2], values[2]], rel=1e-5) and values[2] > 0
     assert passes == ["teacher", "student"] * 4
+    model = build_model(toy.tiny_cfg(config="DLD/SKD_Qi_Light.yaml")).train()
+    model.teacher.backbone.bottom_up.register_forward_hook(lambda *_: passes.append("both"))
+    step(model, (2, 1))
+    assert passes[8:] == ["both"], "one pass serves the teacher's reading and its pyramid"
 
 
 OTHERS = {"TextPerceptron": "TextPerceptron_DLD_gamma0.1_Light.yaml", "MANGO": "MANGO_DLD_gamma0.1_Light.yaml"}
@@ -250,8 +255,65 @@ def test_other_spotters_are_distilled_as_far_as_they_can(spotter):
     )
 
 
-def test_mango_has_no_attention_to_compare():
+@pytest.mark.parametrize("spotter", OTHERS)
+def test_the_attention_of_other_spotters(spotter):
+    """It reaches the student alone, and is 0 for a student at full scale that equals its teacher."""
+    only = [item for key in ("ROI", "CONTEXT", "SEQUENCE") for item in (f"MODEL.DLD.ETA_{key}", 0.0)]
+    only += ["MODEL.DLD.ETA_ATTENTION", 1.0, "MODEL.DLD.COSTS", (), "MODEL.DLD.SCALES"]
+    model = build_model(toy.tiny_cfg(*only, (0.5,), config=f"DLD/{OTHERS[spotter]}")).train()
+    losses = step(model, (2, 0, 1))
+    assert {name for name in losses if "_kd_" in name or "_skd_" in name} == {"loss_kd_attention"}
+    assert losses["loss_kd_attention"] > 0
+    losses["loss_kd_attention"].backward()
+    assert model.student.backbone.fpn_lateral2.weight.grad.abs().max() > 0
+    assert all(parameter.grad is None for parameter in model.teacher.parameters())
+    model = build_model(toy.tiny_cfg(*only, (1.0,), config=f"DLD/{OTHERS[spotter]}")).train()
+    model.teacher.load_state_dict(model.student.state_dict())
+    for module in model.student.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    assert step(model, (2, 1))["loss_kd_attention"].item() == pytest.approx(0, abs=1e-9)
+
+
+def test_a_spotter_that_cannot_tell_where_it_looks_is_named(monkeypatch):
     options = ["MODEL.DLD.ETA_ATTENTION", 1.0, "MODEL.DLD.SCALES", (0.5,), "MODEL.DLD.COSTS", ()]
     model = build_model(toy.tiny_cfg(*options, config=f"DLD/{OTHERS['MANGO']}")).train()
-    with pytest.raises(ValueError, match=r"MANGO has no attention.*MODEL\.DLD\.ETA_ATTENTION"):
+    monkeypatch.setattr(type(model.student), "attention_maps", Spotter.attention_maps)
+    with pytest.raises(ValueError, match=r"MANGO does not tell where it looks.*MODEL\.DLD\.ETA_ATTENTION"):
         step(model, (2, 1))
+
+
+@pytest.mark.parametrize("name", [None, *OTHERS.values()])
+def test_words_read_from_a_pyramid_are_those_read_from_images(name):
+    config = f"DLD/{name or 'SKD_Qi_Light.yaml'}"
+    spotter = build_model(toy.tiny_cfg("MODEL.DLD.COSTS", (), config=config)).student.eval()
+    batch = toy_batch((2, 1))
+    images, words = spotter.preprocess_image(batch), readable_words([record["instances"] for record in batch])
+    with torch.no_grad():
+        plain, shared = spotter.read(images, words), spotter.read(images, words, spotter.pyramid(images).features)
+    torch.testing.assert_close(shared.roi, plain.roi, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(shared.logits, plain.logits, atol=1e-4, rtol=1e-4)
+
+
+def test_an_impossible_token_of_the_teacher_keeps_the_loss_finite():
+    student, target = random(WORDS, STEPS, TOKENS).requires_grad_(), torch.arange(15).reshape(3, 5) % TOKENS
+    certain = torch.full((WORDS, STEPS, TOKENS), -math.inf).scatter(2, target[..., None], 0.0)
+    loss = logit_loss(student, certain, VALID, NUM_STEPS, temperature=1.0)
+    torch.testing.assert_close(loss, F.cross_entropy(student[VALID], target[VALID]))
+    loss.backward()
+    assert torch.isfinite(student.grad).all()
+
+
+def test_affinity_keeps_its_precision_under_autocast():
+    """Features that differ by a hundredth: in half precision, the rounding of cosines would drown the loss."""
+    teacher = random(WORDS, STEPS, 64)
+    student = teacher + 0.01 * random(WORDS, STEPS, 64, seed=1)
+    expected = affinity_loss(student, teacher, VALID, NUM_WORDS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(affinity_loss(student, teacher, VALID, NUM_WORDS), expected)
+
+
+def test_only_the_rows_of_a_group_are_compared():
+    teacher = maps(3, 4)
+    student = {level - 1: given[1:] + 0.25 for level, given in teacher.items()}
+    assert pyramid_loss(student, teacher, 0.5, [(64, 96)], [1]).item() == pytest.approx(0.5, rel=1e-4)

@@ -77,7 +77,7 @@ class ReadingDistiller:
         if weights.eta_attention > 0:
             if own.attention is None:
                 raise ValueError(
-                    f"{type(student).__name__} has no attention over a context: set MODEL.DLD.ETA_ATTENTION to 0."
+                    f"{type(student).__name__} does not tell where it looks: set MODEL.DLD.ETA_ATTENTION to 0."
                 )
             loss = attention_loss(own.attention, given.attention, valid, num_steps)
             losses["loss_kd_attention"] = weights.eta_attention * loss

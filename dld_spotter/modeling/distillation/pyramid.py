@@ -22,7 +22,11 @@ def level_shift(scale: float) -> int:
 
 
 def pyramid_loss(
-    student: Mapping[int, Tensor], teacher: Mapping[int, Tensor], scale: float, image_sizes: Sequence[tuple[int, int]]
+    student: Mapping[int, Tensor],
+    teacher: Mapping[int, Tensor],
+    scale: float,
+    image_sizes: Sequence[tuple[int, int]],
+    rows: Sequence[int] | None = None,
 ) -> Tensor:
     """The mean absolute difference of the aligned maps, summed over the student's levels that have a partner.
 
@@ -34,14 +38,15 @@ def pyramid_loss(
         teacher: (B, C, H, W) maps of the images by level; they get no gradient.
         scale: factor on height and width of the student's images.
         image_sizes: height and width of each image at full resolution.
+        rows: which of the teacher's images these are; None for all of them.
 
     Raises:
         ValueError: no level of the student has a partner.
     """
-    shift = level_shift(scale)
+    shift, kept = level_shift(scale), slice(None) if rows is None else list(rows)
     losses = [
-        _map_loss(student[level], teacher[level + shift].detach(), level + shift, scale * 2**shift, image_sizes)
-        for level in student
+        _map_loss(maps, teacher[level + shift][kept].detach(), level + shift, scale * 2**shift, image_sizes)
+        for level, maps in student.items()
         if level + shift in teacher
     ]
     if not losses:

@@ -8,6 +8,8 @@ Shapes: R words over the whole batch, T decoding steps, N positions of the conte
 characters and special tokens.
 """
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -27,7 +29,9 @@ def logit_loss(student: Tensor, teacher: Tensor, valid: Tensor, count: Tensor, t
     """
     student = (student.float() / temperature).log_softmax(dim=-1)
     teacher = (teacher.detach().float() / temperature).log_softmax(dim=-1)
-    divergence = (teacher.exp() * (teacher - student)).sum(dim=-1)
+    # entr(p) = -p log p is 0 for p = 0, where a teacher that rules a token out would make the product undefined.
+    probability = teacher.exp()
+    divergence = -(torch.special.entr(probability) + probability * student).sum(dim=-1)
     return temperature**2 * _mean(divergence, valid, count)
 
 
@@ -66,8 +70,11 @@ def affinity_loss(student: Tensor, teacher: Tensor, valid: Tensor, count: Tensor
 
 def _affinity(glimpses: Tensor) -> Tensor:
     """(R, T, T) cosines."""
-    unit = F.normalize(glimpses.float(), dim=-1, eps=SMALLEST)
-    return unit @ unit.transpose(1, 2)
+    device = glimpses.device.type
+    # Cosines of alike steps differ by less than half precision can hold, in which autocast would multiply them.
+    with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
+        unit = F.normalize(glimpses.float(), dim=-1, eps=SMALLEST)
+        return unit @ unit.transpose(1, 2)
 
 
 def _mean(values: Tensor, valid: Tensor, count: Tensor) -> Tensor:

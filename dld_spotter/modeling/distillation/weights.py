@@ -36,6 +36,11 @@ class DistillationWeights(NamedTuple):
         return self.lambda_skd > 0 and any(weight > 0 for weight in compared)
 
     @property
+    def distils_attention(self) -> bool:
+        """Whether a loss compares where words are looked at."""
+        return self.lambda_skd > 0 and self.eta_attention > 0
+
+    @property
     def distils_pyramid(self) -> bool:
         """Whether a loss compares the detectors' feature maps."""
         return self.lambda_skd > 0 and self.eta_pyramid > 0

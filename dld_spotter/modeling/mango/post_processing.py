@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from detectron2.config import CfgNode
+from detectron2.structures import Instances
 from shapely import Polygon
+from torch import Tensor
 
 from dld_spotter.geometry import clockwise
 from dld_spotter.outlines import mask_to_polygon
+from dld_spotter.structures import PolygonBoxes, WordPolygons
 
 
 @dataclass(frozen=True)
@@ -148,3 +152,14 @@ def unshrink(polygon: np.ndarray, shrink: float) -> np.ndarray:
     distance = (-linear + np.sqrt(linear**2 - 4 * quadratic * constant)) / (2 * quadratic)
     wider = shape.buffer(distance, join_style="mitre", mitre_limit=2.0)
     return np.asarray(wider.exterior.coords)[:-1]
+
+
+def predictions(words: LocatedWords, tokens: Tensor, scores: Tensor, image_size: tuple[int, int]) -> Instances:
+    """Words of one image with the tokens (n, L) that were read, and the scores (n,) of these."""
+    found = Instances(image_size)
+    found.pred_boxes = PolygonBoxes(WordPolygons.from_list(words.polygons).to(tokens.device))
+    found.scores = torch.from_numpy(words.scores).to(tokens.device)
+    found.pred_classes = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
+    found.pred_text = tokens
+    found.pred_text_scores = scores
+    return found

@@ -22,15 +22,15 @@ from dld_spotter.modeling.mango.config import check_mango_config
 from dld_spotter.modeling.mango.grid import MapGeometry, map_geometry, sample_at_cells
 from dld_spotter.modeling.mango.heads import CentreLineHead, GridHead
 from dld_spotter.modeling.mango.losses import centre_line_loss, dice_loss, grid_loss, no_gradient
-from dld_spotter.modeling.mango.mask_attention import Attended, MaskAttention
-from dld_spotter.modeling.mango.post_processing import LocatedWords, WordLocator
+from dld_spotter.modeling.mango.mask_attention import Attended, AttentionMaps, MaskAttention
+from dld_spotter.modeling.mango.post_processing import LocatedWords, WordLocator, predictions
 from dld_spotter.modeling.mango.reader import ParallelReader
 from dld_spotter.modeling.mango.sequences import likeliest_sequences, read_greedily, vote
-from dld_spotter.modeling.mango.target_maker import MapTargets, TargetMaker, cells_without_targets
+from dld_spotter.modeling.mango.target_maker import MapTargets, ReadCells, TargetMaker, cells_without_targets
+from dld_spotter.modeling.mango.word_attention import word_attention
 from dld_spotter.modeling.map_spotter import MapSpotter
 from dld_spotter.modeling.recognition.text_head import text_loss
 from dld_spotter.modeling.spotter import Glimpses, Reading, Workload
-from dld_spotter.structures import PolygonBoxes, WordPolygons
 
 # Losses of attention, and the sums of ``Attended`` that they are made of.
 _ATTENTION_LOSSES = {"loss_character_attention": "character_sums", "loss_instance_attention": "instance_sums"}
@@ -179,14 +179,27 @@ class MANGO(MapSpotter):
         """(R, D, 1, L), what the slots of all words saw."""
         return torch.cat([entry.slots for entry in attended]).transpose(1, 2)[:, :, None]
 
-    def pool(self, images: ImageList, words: list[Instances]) -> Tensor:
+    def pool(self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None) -> Tensor:
         """See ``Spotter.pool``."""
-        cells = [
-            self.target_maker.read_cells(entry, size) for entry, size in zip(words, images.image_sizes, strict=True)
-        ]
-        feature = self.feature_map(images)
-        geometry = map_geometry(feature.shape[-2:], images.image_sizes, self.target_maker.stride, feature.device)
-        return self._as_roi(self.attention(self.attention.maps(feature, geometry), cells))
+        return self._as_roi(self.attention(*self._attention_inputs(images, words, features)))
+
+    def attention_maps(
+        self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """See ``Spotter.attention_maps``: of the cells that a word covers most."""
+        maps, cells = self._attention_inputs(images, words, features, read=False)
+        stride = self.target_maker.stride
+        sizes = [tuple(max(1, round(side / stride)) for side in size) for size in images.image_sizes]
+        return word_attention(self.attention.character, maps, cells, sizes, self.attention.max_cells)
+
+    def _attention_inputs(
+        self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None, read: bool = True
+    ) -> tuple[AttentionMaps, list[ReadCells]]:
+        maker, sizes = self.target_maker, images.image_sizes
+        cells = [maker.read_cells(entry, size) for entry, size in zip(words, sizes, strict=True)]
+        feature = self.feature_map(images) if features is None else features[self.in_feature]
+        geometry = map_geometry(feature.shape[-2:], sizes, maker.stride, feature.device)
+        return self.attention.maps(feature, geometry, read), cells
 
     def recognize(self, roi: Tensor, target: Tensor) -> Reading:
         """See ``Spotter.recognize``."""
@@ -208,8 +221,9 @@ class MANGO(MapSpotter):
         return self.reader.classify(context[:, :steps])
 
     def glimpses(self, reading: Reading) -> Glimpses:
-        """See ``Spotter.glimpses``: the features of the character slots; where they look is not kept."""
-        return Glimpses(reading.roi[:, :, 0].transpose(1, 2)[:, : reading.target.shape[1]], None)
+        """See ``Spotter.glimpses``: the features of the character slots."""
+        steps, where = reading.target.shape[1], reading.attention
+        return Glimpses(reading.roi[:, :, 0].transpose(1, 2)[:, :steps], None if where is None else where[:, :steps])
 
     def greedy(self, roi: Tensor) -> tuple[Tensor, Tensor]:
         """See ``Spotter.greedy``."""
@@ -243,7 +257,7 @@ class MANGO(MapSpotter):
         tokens, scores = self._read_located(feature, geometry, located)
         counts = [len(words.scores) for words in located]
         return [
-            _predictions(words, *read, size)
+            predictions(words, *read, size)
             for words, *read, size in zip(
                 located, tokens.split(counts), scores.split(counts), images.image_sizes, strict=True
             )
@@ -279,13 +293,3 @@ class MANGO(MapSpotter):
         words = [cells_without_targets(cells)] * len(feature)
         attended = self.attention(self.attention.maps(feature, geometry), words)
         self.reader(torch.cat([entry.slots for entry in attended]))
-
-
-def _predictions(words: LocatedWords, tokens: Tensor, scores: Tensor, image_size: tuple[int, int]) -> Instances:
-    found = Instances(image_size)
-    found.pred_boxes = PolygonBoxes(WordPolygons.from_list(words.polygons).to(tokens.device))
-    found.scores = torch.from_numpy(words.scores).to(tokens.device)
-    found.pred_classes = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
-    found.pred_text = tokens
-    found.pred_text_scores = scores
-    return found

@@ -139,8 +139,10 @@ class TextPerceptron(MapSpotter):
             fiducials = self.text_head.true_fiducials(jitter_words(readable_words(targets), self.jitter))
         return self.losses(predicted, maps), self.text_head.pooler(feature, fiducials)
 
-    def pool(self, images: ImageList, words: list[Instances]) -> Tensor:
+    def pool(self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None) -> Tensor:
         """See ``Spotter.pool``."""
+        if features is not None:
+            return self.text_head.pool_words(features[self.in_feature], words)
         feature, before = unfinished_feature(self.backbone, images.tensor, self.in_feature)
         return self.text_head.pool_words(feature, words, before)
 
