@@ -48,7 +48,8 @@ class TextPredictor:
         weights: a checkpoint; by default the config's MODEL.WEIGHTS.
         device: "auto" (a GPU where there is one, unless ``opts`` set MODEL.DEVICE), or what torch calls it.
         opts: KEY VALUE pairs that override the config.
-        confidence_threshold: detections scored lower are left out; by default MODEL.ROI_HEADS.SCORE_THRESH_TEST.
+        confidence_threshold: detections whose ``det_score`` is lower are left out; by default
+            MODEL.ROI_HEADS.SCORE_THRESH_TEST. Words whose ``score`` is below TEST.TEXT.SCORE_THRESHOLD are, too.
 
     Raises:
         KeyError: an unknown config key.
@@ -171,6 +172,7 @@ class TextPredictor:
             instances = output["instances"]
             rows, columns = instances.image_size
             words = to_words(instances, self.charset, width / columns, height / rows)
+            words = [word for word in words if word.score >= self.cfg.TEST.TEXT.SCORE_THRESHOLD]
             results.append(TextResult("", height, width, float(output.get("scale", 1.0)), words))
         return results
 

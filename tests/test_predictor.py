@@ -173,6 +173,14 @@ def test_words_with_an_empty_mask_are_left_out(predictor):
     assert texts(predictor(photo())[0]) == ["open24", "vvay"]
 
 
+def test_words_below_the_protocol_s_score_are_left_out(tmp_path):
+    """Scores are 0.375, 0.875 and 0.156: detection times text."""
+    _, config = fake_cfg(tmp_path)
+    found = TextPredictor(config, opts=["TEST.TEXT.SCORE_THRESHOLD", 0.375])(photo())[0]
+    assert texts(found) == ["open24", "exit"]
+    assert len(TextPredictor(config, opts=["TEST.TEXT.SCORE_THRESHOLD", 0.0])(photo())[0].words) == 3
+
+
 def test_confidence_threshold(tmp_path):
     _, config = fake_cfg(tmp_path)
     found = TextPredictor(config, tmp_path / "fake.pth", confidence_threshold=0.7)(photo())[0]
