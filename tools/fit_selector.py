@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
+from detectron2.data import DatasetCatalog, MapDataset
 from detectron2.modeling import build_model
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
@@ -35,22 +35,6 @@ from dld_spotter.engine.selector_fitting import (
 )
 from dld_spotter.modeling.dld import DLDSpotter
 from dld_spotter.modeling.resolution_selector import build_resolution_selector
-
-
-class MappedRecords:
-    """Records of a data set as the model takes them, read when they are asked for."""
-
-    def __init__(self, cfg: CfgNode, records: Sequence[dict], keep_annotations: bool = False):
-        self._records = records
-        self._map = TextDatasetMapper(cfg, is_train=False, keep_annotations=keep_annotations)
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __getitem__(self, index: int) -> dict:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._map(self._records[index])
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -97,7 +81,7 @@ def fit(args: argparse.Namespace) -> None:
     if len(records) < 2 or not 0 < args.held_out < 1:
         raise ValueError("--held-out must lie between 0 and 1, and the data set must have two images or more.")
     losses = load_or_measure(cfg, args, model, records)
-    images, fitted = MappedRecords(cfg, records), len(records) - held_out
+    images, fitted = MapDataset(records, TextDatasetMapper(cfg, is_train=False)), len(records) - held_out
     for gamma in args.gammas or [cfg.MODEL.DLD.GAMMA]:
         seed_all_rng(args.seed)
         model.selector = build_resolution_selector(cfg).to(model.device)
@@ -122,7 +106,7 @@ def load_or_measure(cfg: CfgNode, args: argparse.Namespace, model: DLDSpotter, r
         kept = torch.load(path, weights_only=True)
         if kept["key"] == key:
             return ScaleLosses(kept["divergences"], kept["steps"])
-    mapped = MappedRecords(cfg, records, keep_annotations=True)
+    mapped = MapDataset(records, TextDatasetMapper(cfg, is_train=False, keep_annotations=True))
     groups = torch.arange(len(records)).split(args.batch_size)
     losses = measure_scale_losses(model, ([mapped[i] for i in group] for group in groups), len(groups))
     args.output.mkdir(parents=True, exist_ok=True)

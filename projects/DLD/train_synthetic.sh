@@ -5,7 +5,7 @@
 #
 #   bash projects/DLD/train_synthetic.sh                      all of it, on the CPU, in two processes
 #   PROCESSES=8 bash projects/DLD/train_synthetic.sh          in so many; of each one thread
-#   bash projects/DLD/train_synthetic.sh MODEL.DEVICE cuda    on a GPU; config options go to every stage
+#   bash projects/DLD/train_synthetic.sh MODEL.DEVICE cuda    on one GPU; config options go to every stage
 #
 # The backbone starts from the small text detector of PP-OCRv6, which the package rapidocr (Apache-2.0) holds. Get it with
 #   pip install onnx && pip install --no-deps --target rapidocr_files rapidocr==3.10.0
@@ -21,7 +21,12 @@ data=datasets/synthetic
 sources=datasets/synthetic_sources
 export OMP_NUM_THREADS="${THREADS:-1}"
 options=("$@")
-if [[ ! " ${options[*]-} " =~ " MODEL.DEVICE " ]]; then options+=(MODEL.DEVICE cpu); fi
+if [[ " ${options[*]-} " =~ " MODEL.DEVICE " ]]; then
+    processes="${PROCESSES:-1}" # --num-gpus asks for as many GPUs
+else
+    options+=(MODEL.DEVICE cpu)
+    processes="${PROCESSES:-2}"
+fi
 
 draw() { # folder, split, style, seed, number of scenes
     [[ -e "$data/$1/scenes.json" ]] || "$python" tools/make_synthetic.py --sources "$sources" --output "$data/$1" \
@@ -30,7 +35,7 @@ draw() { # folder, split, style, seed, number of scenes
 
 train() { # config, output folder, number of processes
     [[ -e "output/synthetic/$2/model_final.pth" ]] || "$python" projects/DLD/train_net.py --resume \
-        --num-gpus "${3:-${PROCESSES:-2}}" --config-file "configs/synthetic/$1.yaml" "${options[@]}"
+        --num-gpus "${3:-$processes}" --config-file "configs/synthetic/$1.yaml" "${options[@]}"
 }
 
 [[ -e "$sources/LICENCES.txt" ]] || "$python" tools/fetch_fonts.py --output "$sources"
