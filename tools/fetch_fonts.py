@@ -2,23 +2,35 @@
 """Bring free fonts and English word lists, out of Debian's packages, into a folder. Nothing is installed.
 
     tools/fetch_fonts.py --output datasets/synthetic_sources
+    tools/fetch_fonts.py --output datasets/synthetic_sources --web-fonts
 
 The folder then holds fonts/PACKAGE/*.ttf or *.otf, words/*.txt with one word a line, and LICENCES.txt, which names each
 package with its version and licence; the licences' own texts are in licences/. This needs apt-get and
 dpkg-deb, so Debian, Ubuntu or the like; elsewhere, point tools/make_synthetic.py at folders of your own.
+
+With --web-fonts it brings instead the families of Google Fonts that tools/web_fonts.txt lists, out of npm's packages
+@expo-google-fonts/NAME, into web_fonts/NAME/ (needs npm; 440 MB). They lie apart so that the scenes which were drawn
+without them stay the same: tools/make_synthetic.py takes them with --fonts.
 """
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from tqdm import tqdm
 
 FONT_SUFFIXES = (".ttf", ".otf")
+WEB_FONTS = Path(__file__).with_name("web_fonts.txt")
+WEB_SCOPE = "@expo-google-fonts"
+DOWNLOADS_AT_ONCE = 8
+LARGEST_FONT = 2_000_000  # bytes; larger files are of scripts with thousands of signs
 # Licence -> packages, by what their copyright files say of the fonts (the packaging may have another licence).
 FONTS = {
     "OFL-1.0": "century-catalogue inconsolata oldstandard",
@@ -79,9 +91,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--packages", nargs="+", metavar="NAME", help="only these packages (default: all that are known)"
     )
+    parser.add_argument("--web-fonts", action="store_true", help="bring the families of tools/web_fonts.txt, with npm")
     args = parser.parse_args(argv)
+    if args.web_fonts and args.packages:
+        parser.error("--web-fonts brings all families of its list: leave --packages out.")
     try:
-        fetch(args.output, args.packages)
+        if args.web_fonts:
+            fetch_web_fonts(args.output, known_families())
+        else:
+            fetch(args.output, args.packages)
     except (OSError, RuntimeError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -166,10 +184,67 @@ def unpack(name: str, folder: Path, output: Path) -> tuple[str, int]:
     return run("dpkg-deb", "-f", str(archive), "Version").strip(), len(chosen)
 
 
+def known_families() -> list[str]:
+    """What tools/web_fonts.txt lists."""
+    lines = WEB_FONTS.read_text(encoding="utf-8").splitlines()
+    return [name for line in lines if not line.startswith("#") for name in line.split()]
+
+
+def fetch_web_fonts(output: Path, families: Iterable[str]) -> None:
+    """Download these families' packages and copy their fonts; families that are there already stay as they are.
+
+    Raises:
+        RuntimeError: npm is missing, or brings none of the packages.
+    """
+    if shutil.which("npm") is None:
+        raise RuntimeError("npm is missing: install Node.js, or collect font files yourself.")
+    wanted = [name for name in families if not (output / "web_fonts" / name).is_dir()]
+    lines, failures = [], []
+    with tempfile.TemporaryDirectory() as folder, ThreadPool(DOWNLOADS_AT_ONCE) as pool:
+        jobs = ((name, Path(folder), output / "web_fonts") for name in wanted)
+        for name, result in tqdm(pool.imap(_try_family, jobs), total=len(wanted), unit=" families"):
+            (failures if isinstance(result, RuntimeError) else lines).append(f"{name} {result}")
+    if failures and not lines:
+        raise RuntimeError(f"npm brings none of the packages; of the first it says:\n{failures[0]}")
+    if failures:
+        names = ", ".join(failure.split()[0] for failure in failures)
+        sys.stderr.write(f"not brought, left out (run this again to try again): {names}\n")
+    record_licences(output / "LICENCES.txt", [f"{WEB_SCOPE}/{line}\n" for line in lines])
+    sys.stdout.write(f"{output / 'web_fonts'}: {len(lines)} families\n")
+
+
+def _try_family(job: tuple[str, Path, Path]) -> tuple[str, str | RuntimeError]:
+    name, folder, output = job
+    try:
+        return name, unpack_family(name, folder / name, output / name)
+    except RuntimeError as error:
+        return name, error
+
+
+def unpack_family(name: str, folder: Path, target: Path) -> str:
+    """Download one family's package into an own folder and copy its fonts; returns its version and licence.
+
+    The folder appears when all its fonts are there.
+    """
+    folder.mkdir()
+    run("npm", "pack", "--silent", f"{WEB_SCOPE}/{name}", folder=folder)
+    unfinished = target.with_name(f".{name}")
+    unfinished.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
+        about = json.load(archive.extractfile("package/package.json"))
+        fonts = [file for file in archive.getmembers() if file.isfile() and file.name.lower().endswith(FONT_SUFFIXES)]
+        chosen = [file for file in fonts if file.size < LARGEST_FONT]
+        for file in chosen:
+            (unfinished / Path(file.name).name).write_bytes(archive.extractfile(file).read())
+    unfinished.rename(target)
+    return f"{about['version']}: {about['license']}, the fonts as Google Fonts says ({len(chosen)} files)"
+
+
 def record_licences(path: Path, lines: Sequence[str]) -> None:
     """Add lines "package version: licence" to the file, in place of those of the same packages."""
     kept = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
     merged = {line.split()[0]: line for line in [*kept, *lines]}
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(merged[name] for name in sorted(merged)), encoding="utf-8")
 
 

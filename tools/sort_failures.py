@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Sort the words that a model did not read right: not found, read at too low a resolution, or misread.
 
-    python tools/sort_failures.py --config-file configs/synthetic/5_DLD_gamma0.1.yaml --data-set drawn_test \\
-        --output output/failures --limit 50 MODEL.WEIGHTS output/synthetic/5_dld_gamma0.1/model_final.pth
+    python tools/sort_failures.py --config-file configs/synthetic/7_DLD_gamma0.1.yaml --data-set drawn_test \\
+        --output output/failures --limit 50 MODEL.WEIGHTS output/synthetic/7_dld_gamma0.1/model_final.pth
 
 Writes failures.json with an entry for each word and failures.png with some of them. Kinds: "detection" (no detection
 matched the word), "selection" (found and misread at the chosen scale, but read right in its true place at full

@@ -7,8 +7,8 @@ data_sets:
 reference: Vanilla 1.0        # optional: whose figures the others' are compared with; by default the first row
 rows:
   - title: Vanilla 1.0        # rows of one title are runs (seeds) of one method
-    config: configs/synthetic/4_Teacher.yaml
-    weights: output/synthetic/4_teacher/model_final.pth   # optional: by default the config's MODEL.WEIGHTS
+    config: configs/synthetic/6_Teacher.yaml
+    weights: output/synthetic/6_teacher/model_final.pth   # optional: by default the config's MODEL.WEIGHTS
     opts: [MODEL.DLD.FIXED_SCALE, 0.5]                    # optional: KEY, VALUE, ...
     paper: 62.3 / 71.4        # optional, shown as it is
     seed: 1                   # optional, shown

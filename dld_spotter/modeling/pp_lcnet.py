@@ -102,10 +102,19 @@ class PPLCNetV4(Backbone):
         stem_channels: of the stem at stride 2.
         stage_channels: of each stage.
         blocks: in each stage.
+        freeze_at: as in Detectron2's ResNet: 1 keeps the stem as it is, 2 the first stage as well, and so on.
     """
 
     @configurable
-    def __init__(self, *, in_channels: int, stem_channels: int, stage_channels: Sequence[int], blocks: Sequence[int]):
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        stem_channels: int,
+        stage_channels: Sequence[int],
+        blocks: Sequence[int],
+        freeze_at: int = 0,
+    ):
         super().__init__()
         self.stem = TwoBranchStem(in_channels, stem_channels, stage_channels[0])
         self.stages = nn.ModuleDict()
@@ -115,6 +124,8 @@ class PPLCNetV4(Backbone):
             keeping = [LCNetBlock(width, width, weigh_channels=i % 2 == 0) for i in range(number - len(halving))]
             self.stages[f"res{index + 2}"] = nn.Sequential(*halving, *keeping)
             channels = width
+        for part in [self.stem, *self.stages.values()][:freeze_at]:
+            part.requires_grad_(False)
         self._out_features = list(self.stages)
         self._out_feature_channels = dict(zip(self.stages, stage_channels, strict=True))
         self._out_feature_strides = {name: 4 * 2**index for index, name in enumerate(self.stages)}
@@ -127,6 +138,7 @@ class PPLCNetV4(Backbone):
             "stem_channels": options.STEM_CHANNELS,
             "stage_channels": options.STAGE_CHANNELS,
             "blocks": options.BLOCKS,
+            "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,
         }
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:

@@ -28,9 +28,9 @@ else
     processes="${PROCESSES:-2}"
 fi
 
-draw() { # folder, split, style, seed, number of scenes
+draw() { # folder, split, style, seed, number of scenes; options
     [[ -e "$data/$1/scenes.json" ]] || "$python" tools/make_synthetic.py --sources "$sources" --output "$data/$1" \
-        --split "$2" --style "$3" --seed "$4" --count "$5"
+        --split "$2" --style "$3" --seed "$4" --count "$5" "${@:6}"
 }
 
 train() { # config, output folder, number of processes
@@ -39,30 +39,35 @@ train() { # config, output folder, number of processes
 }
 
 [[ -e "$sources/LICENCES.txt" ]] || "$python" tools/fetch_fonts.py --output "$sources"
+[[ -e "$sources/web_fonts" ]] || "$python" tools/fetch_fonts.py --output "$sources" --web-fonts
 [[ -e "$sources/pp_lcnet.pth" ]] || "$python" tools/convert_pp_ocr.py \
     "${PP_OCR_ONNX:?set it to the path of PP-OCRv6_det_small.onnx}" "$sources/pp_lcnet.pth" --source "rapidocr 3.10.0"
 draw reading train reading 0 2400
 draw train train scenes 1 3000
 draw test test scenes 2 500
 draw dense train dense 4 5000
+draw varied train varied 6 7000 --fonts "$sources/web_fonts"
+draw train_web train scenes 7 3000 --fonts "$sources/web_fonts"
 
 train 1_Reading 1_reading
 train 2_Teacher 2_teacher
 train 3_Reading 3_reading
 train 4_Teacher 4_teacher
+train 5_Reading 5_reading
+train 6_Teacher 6_teacher
 
-[[ -e output/synthetic/5_selector/gamma2.pth ]] || "$python" tools/fit_selector.py --data-set drawn_train --limit 800 --iterations 400 \
-    --gammas 0.1 2 --config-file configs/synthetic/5_DLD_gamma0.1.yaml --output output/synthetic/5_selector \
-    "${options[@]}" MODEL.WEIGHTS output/synthetic/4_teacher/model_final.pth
+[[ -e output/synthetic/7_selector/gamma2.pth ]] || "$python" tools/fit_selector.py --data-set drawn_train --limit 800 --iterations 400 \
+    --gammas 0.1 2 --config-file configs/synthetic/7_DLD_gamma0.1.yaml --output output/synthetic/7_selector \
+    "${options[@]}" MODEL.WEIGHTS output/synthetic/6_teacher/model_final.pth
 # A batch of students is small: one process each.
-train 5_Vanilla_0.5 5_vanilla_0.5 1
-train 5_SKD-only 5_skd_only 1
+train 7_Vanilla_0.5 7_vanilla_0.5 1
+train 7_SKD-only 7_skd_only 1
 for gamma in 0.1 2; do
-    train "5_DRS-only_gamma$gamma" "5_drs_only_gamma$gamma" 1
-    train "5_DLD_gamma$gamma" "5_dld_gamma$gamma" 1
+    train "7_DRS-only_gamma$gamma" "7_drs_only_gamma$gamma" 1
+    train "7_DLD_gamma$gamma" "7_dld_gamma$gamma" 1
 done
 
 if [[ -e datasets/photos/train.json && -e datasets/word_pages/pages.json ]]; then
-    train 6_Reading_photos 6_reading_photos
-    train 7_Photos 7_photos
+    train 8_Reading_photos 8_reading_photos
+    train 9_Photos 9_photos
 fi

@@ -31,7 +31,7 @@ def converter():
 @pytest.fixture
 def backbone():
     """At the size of the published network, with random weights."""
-    return PPLCNetV4(load_cfg(), RGB)
+    return PPLCNetV4(load_cfg(opts=["MODEL.BACKBONE.FREEZE_AT", 0]), RGB)
 
 
 def two_stages():
@@ -200,3 +200,19 @@ def test_weights_of_the_backbone_alone_load(converter, method, tmp_path):
     for spotter in (model.student, model.teacher) if method else (model,):
         for name, value in spotter.backbone.bottom_up.state_dict().items():
             assert value.dtype == torch.float32 and torch.equal(value, source.state_dict()[name].half().float())
+
+
+@pytest.mark.parametrize("freeze_at, frozen", [(0, ()), (1, ("stem",)), (2, ("stem", "stages.res2"))])
+def test_frozen_parts_get_no_gradient(freeze_at, frozen):
+    backbone = PPLCNetV4(
+        in_channels=3, stem_channels=4, stage_channels=(8, 12), blocks=(2, 3), freeze_at=freeze_at
+    ).double()
+    sum(feature.square().sum() for feature in backbone(torch.rand(1, 3, 16, 16).double()).values()).backward()
+    for name, parameter in backbone.named_parameters():
+        assert (parameter.grad is None) == name.startswith(frozen), name
+
+
+def test_freezing_is_detectron2s_key():
+    frozen = PPLCNetV4(load_cfg(opts=["MODEL.BACKBONE.FREEZE_AT", 1]), RGB)
+    assert not any(parameter.requires_grad for parameter in frozen.stem.parameters())
+    assert all(parameter.requires_grad for parameter in frozen.stages.parameters())

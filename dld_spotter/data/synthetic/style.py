@@ -103,4 +103,20 @@ STYLES = {
         fine_print=0.0,
         covers=0.0,
     ),
+    # As full as dense pages, as worn as scenes, with words of every size that scenes have.
+    "varied": SceneStyle(
+        size=(256, 384),
+        kinds=(
+            SizeKind("small", 0.4, (9, 24), (20, 40)),
+            SizeKind("middle", 0.35, (16, 48), (15, 30)),
+            SizeKind("large", 0.25, (36, 100), (5, 12)),
+        ),
+        items=(("page", 0.4), ("panel", 0.3), ("curved", 0.15), ("painted", 0.1), ("single", 0.05)),
+        view=0.6,
+        turn=10.0,
+        blur=0.9,
+        noise=0.9,
+        fine_print=0.0,
+        covers=0.0,
+    ),
 }

@@ -1,5 +1,8 @@
 """Fonts and word lists out of packages: what is copied, what is recorded, what is said where it cannot be done."""
 
+import io
+import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -97,3 +100,63 @@ def test_every_package_has_one_licence(script):
     names = [name for names in script.FONTS.values() for name in names.split()]
     assert len(names) == len(set(names)) > 100
     assert len(script.known_packages()) == len(names) + 2
+
+
+@pytest.fixture
+def web_packages(script, monkeypatch):
+    """npm that knows two families; returns the names of the packages that were asked for."""
+    contents = {
+        "anton": {"package/400Regular/Anton.ttf": b"anton", "package/Anton.ttf.png": b"picture"},
+        "rye": {"package/Rye.ttf": b"rye", "package/Huge.ttf": b"0" * (script.LARGEST_FONT + 1)},
+    }
+    asked = []
+
+    def run(*command, folder=None):
+        assert command[:3] == ("npm", "pack", "--silent")
+        scope, name = command[3].split("/")
+        asked.append(name)
+        if scope != "@expo-google-fonts" or name not in contents:
+            raise RuntimeError(f"{command[3]} is not in the registry")
+        about = {"package/package.json": json.dumps({"version": "0.1", "license": "MIT AND OFL-1.1"}).encode()}
+        with tarfile.open(folder / f"{name}-0.1.tgz", "w:gz") as archive:
+            for path, content in (contents[name] | about).items():
+                entry = tarfile.TarInfo(path)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        return ""
+
+    monkeypatch.setattr(script, "run", run)
+    monkeypatch.setattr(script.shutil, "which", lambda tool: f"/usr/bin/{tool}")
+    return asked
+
+
+def test_web_fonts_are_copied_beside_the_others(script, web_packages, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(script, "known_families", lambda: ["anton", "nowhere", "rye"])
+    assert script.main(["--output", str(tmp_path), "--web-fonts"]) == 0
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"LICENCES.txt", "web_fonts/anton/Anton.ttf", "web_fonts/rye/Rye.ttf"}
+    assert (tmp_path / "web_fonts/anton/Anton.ttf").read_bytes() == b"anton"
+    line = (tmp_path / "LICENCES.txt").read_text().splitlines()[0]
+    assert line.startswith("@expo-google-fonts/anton 0.1: MIT AND OFL-1.1")
+    assert "nowhere" in capsys.readouterr().err
+    # What is there already is not asked for again.
+    web_packages.clear()
+    assert script.main(["--output", str(tmp_path), "--web-fonts"]) == 1
+    assert web_packages == ["nowhere"]
+
+
+def test_web_fonts_need_npm(script, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(script.shutil, "which", lambda tool: None)
+    assert script.main(["--output", str(tmp_path), "--web-fonts"]) == 1
+    assert "npm is missing" in capsys.readouterr().err
+
+
+def test_web_fonts_and_packages_are_two_things(script, tmp_path):
+    with pytest.raises(SystemExit):
+        script.main(["--output", str(tmp_path), "--web-fonts", "--packages", "wbritish"])
+
+
+def test_listed_families_are_package_names(script):
+    names = script.known_families()
+    assert len(names) == len(set(names)) > 700
+    assert all(name == name.lower() and name.replace("-", "").isalnum() for name in names)
