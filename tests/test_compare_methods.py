@@ -9,7 +9,6 @@ import yaml
 from detectron2.modeling import build_model
 
 from dld_spotter.analysis import comparison
-from dld_spotter.analysis.comparison_table import BEGIN, END
 from dld_spotter.analysis.failures import CHOSEN, KINDS, STUDENT, TEACHER
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.loader import build_text_test_loader
@@ -57,12 +56,14 @@ def run(capsys, tool, *argv):
 
 def test_comparison(trained, capsys, monkeypatch):
     argv = (trained / "plan.yaml", "--output", trained / "cache", "--resamples", 50)
-    (trained / "README.md").write_text(f"Results\n{BEGIN}\n{END}\n")
+    begin, end = "<!-- plan:begin -->", "<!-- plan:end -->"
+    other = "<!-- other:begin -->\nkept\n<!-- other:end -->\n"
+    (trained / "README.md").write_text(f"Results\n{begin}\n{end}\n{other}")
     written = ("--markdown", trained / "README.md", "--json", trained / "new" / "figures.json")
     code, text, _ = run(capsys, compare_methods, *argv, *written)
     assert code == 0
     assert f"python tools/compare_methods.py {trained / 'plan.yaml'}" in text
-    assert (trained / "README.md").read_text() == f"Results\n{BEGIN}\n{text.strip()}\n{END}\n"
+    assert (trained / "README.md").read_text() == f"Results\n{begin}\n{text.strip()}\n{end}\n{other}"
     (found,) = json.loads((trained / "new" / "figures.json").read_text())["data_sets"]
     full, half, dld, absent = found["rows"]
     assert absent["missing"] == "not trained"

@@ -42,7 +42,9 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (default: %(default)s)")
     parser.add_argument(
-        "--markdown", metavar="FILE", help="write the tables between the marks of this file, or into a new one"
+        "--markdown",
+        metavar="FILE",
+        help="write the tables into it, between the marks that bear the YAML file's name, or into a new one",
     )
     parser.add_argument("--json", metavar="FILE", help="write all figures, intervals and differences there")
     return parser
@@ -68,13 +70,14 @@ def run(args: argparse.Namespace, command: str) -> str:
     if args.resamples < 1 or args.seed < 0 or (args.limit is not None and args.limit < 1):
         raise ValueError("--resamples and --limit must be 1 or more, --seed 0 or more.")
     plan = load_plan(args.comparison)
+    name = Path(args.comparison).stem
     if args.markdown:
-        read_place(args.markdown)  # before hours of inference
+        read_place(args.markdown, name)  # before hours of inference
     cache = ReadingCache(args.output)
     results = compare(plan, cache, args.limit, not args.no_inference, args.resamples, args.seed)
     report = format_comparison(results, plan.reference, command)
     if args.markdown:
-        write_comparison(args.markdown, report)
+        write_comparison(args.markdown, report, name)
     if args.json:
         content = {"command": command, "data_sets": [result.to_dict() for result in results]}
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,6 @@ from dld_spotter.analysis.comparison_figures import ComparisonResult, RowResult,
 from dld_spotter.analysis.comparison_plan import FIGURES
 from dld_spotter.evaluation.bootstrap import LEVEL, Estimate
 
-BEGIN, END = "<!-- comparison:begin -->", "<!-- comparison:end -->"
-
 _NOTES = f"""\
 Detection, end-to-end and spotting (words that a dictionary could hold) are harmonic means, "in true places" is the
 share of readable words read right where the annotation says they are, all in per cent. Brackets hold {LEVEL:.0%}
@@ -35,8 +33,13 @@ def format_comparison(results: Sequence[SetResult], reference: str, command: str
     return "\n\n".join(parts) + "\n"
 
 
-def read_place(path: str | Path) -> tuple[str, str] | None:
-    """What stands before and after the report in a file, its marks included; None for a file that is not there yet.
+def marks(name: str) -> tuple[str, str]:
+    """The lines of a file between which the comparison of this name stands."""
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+
+
+def read_place(path: str | Path, name: str) -> tuple[str, str] | None:
+    """What stands before and after a report in a file, its marks included; None for a file that is not there yet.
 
     Raises:
         ValueError: the file lacks the marks, or has them in the wrong order or more than once.
@@ -44,21 +47,22 @@ def read_place(path: str | Path) -> tuple[str, str] | None:
     path = Path(path)
     if not path.exists():
         return None
-    text = path.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+    text, (begin, end) = path.read_text(encoding="utf-8"), marks(name)
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise ValueError(
-            f"{path} has no place for the comparison: write one line '{BEGIN}' and below it one line '{END}'."
+            f"{path} has no place for the comparison: write one line '{begin}' and below it one line '{end}'."
         )
-    return text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
+    return text[: text.index(begin) + len(begin)], text[text.index(end) :]
 
 
-def write_comparison(path: str | Path, report: str) -> None:
+def write_comparison(path: str | Path, report: str, name: str) -> None:
     """Put a report between the marks of a file, in place of what was there; a file that is not there is made.
 
     Raises:
         ValueError: see ``read_place``.
     """
-    before, after = read_place(path) or (BEGIN, f"{END}\n")
+    begin, end = marks(name)
+    before, after = read_place(path, name) or (begin, f"{end}\n")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(f"{before}\n{report.strip()}\n{after}", encoding="utf-8")
 

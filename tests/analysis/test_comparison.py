@@ -11,7 +11,7 @@ from dld_spotter.analysis import comparison
 from dld_spotter.analysis.comparison import compare, find_lexicons
 from dld_spotter.analysis.comparison_figures import NOT_MEASURED, NOT_TRAINED, agreement
 from dld_spotter.analysis.comparison_plan import DataSet, load_plan
-from dld_spotter.analysis.comparison_table import BEGIN, END, format_comparison, write_comparison
+from dld_spotter.analysis.comparison_table import format_comparison, marks, write_comparison
 from dld_spotter.analysis.readings import ImageReading, ReadingCache, Readings
 from dld_spotter.evaluation import Lexicon, evaluate_words, read_ground_truth
 from dld_spotter.evaluation.bootstrap import Estimate
@@ -202,17 +202,18 @@ def test_table(plan, measured, tmp_path):
 
 
 def test_place_in_a_readme(tmp_path):
+    begin, end = marks("table")
     readme = tmp_path / "README.md"
-    readme.write_text(f"Before.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
+    readme.write_text(f"Before.\n\n{begin}\nold\n{end}\n\nAfter.\n")
     for report in ("| new |\n", "| newer |\n"):
-        write_comparison(readme, report)
-    assert readme.read_text() == f"Before.\n\n{BEGIN}\n| newer |\n{END}\n\nAfter.\n"
-    write_comparison(tmp_path / "new" / "table.md", "| new |\n")
-    assert (tmp_path / "new" / "table.md").read_text() == f"{BEGIN}\n| new |\n{END}\n"
-    for text in ("no marks", f"{END}\n{BEGIN}\n", f"{BEGIN}\n{BEGIN}\n{END}\n"):
+        write_comparison(readme, report, "table")
+    assert readme.read_text() == f"Before.\n\n{begin}\n| newer |\n{end}\n\nAfter.\n"
+    write_comparison(tmp_path / "new" / "table.md", "| new |\n", "table")
+    assert (tmp_path / "new" / "table.md").read_text() == f"{begin}\n| new |\n{end}\n"
+    for text in ("no marks", f"{end}\n{begin}\n", f"{begin}\n{begin}\n{end}\n"):
         readme.write_text(text)
         with pytest.raises(ValueError, match="README.md has no place for the comparison"):
-            write_comparison(readme, "report")
+            write_comparison(readme, "report", "table")
         assert readme.read_text() == text
 
 

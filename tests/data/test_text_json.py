@@ -5,20 +5,13 @@ import math
 import cv2
 import numpy as np
 import pytest
-from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
-from toy import ROOT, write_toy_dataset
+from toy import write_toy_dataset
 
-from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.text_json import (
-    TextJsonWriter,
     check_text_json,
     load_text_json,
-    register_custom,
-    register_text_json,
-    require_dataset,
-    write_text_json,
 )
 
 SQUARE = [10, 10, 30, 10, 30, 20, 10, 20]
@@ -272,135 +265,3 @@ def test_check_shows_its_progress(tmp_path):
     seen = []
     check_text_json(*write(tmp_path), progress=lambda records: seen.extend(records) or records)
     assert len(seen) == 1
-
-
-def test_written_words_load_again(tmp_path):
-    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 60, 3), np.uint8))
-    path = tmp_path / "new" / "words.json"
-    outline = np.array([[10.123456, 10], [30, 10.5], [30, 20], [10, 20]], np.float32)
-    word = {"image_id": 4, "segmentation": [outline], "text": 'Café, "x"', "ignore": False}
-    write_text_json(path, [image_entry(id=4)], [word], {"source": "test"})
-    raw = json.loads(path.read_text(encoding="utf-8"))
-    assert raw["info"] == {"source": "test"}
-    assert raw["categories"] == [{"id": 1, "name": "text"}]
-    assert raw["images"] == [image_entry(id=4)]
-    assert raw["annotations"] == [
-        {
-            "id": 1,
-            "category_id": 1,
-            "iscrowd": 0,
-            "bbox": [10, 10, 20, 10],
-            "area": 194.43,  # by the shoelace formula, from the rounded corners
-            "image_id": 4,
-            "segmentation": [[10.12, 10, 30, 10.5, 30, 20, 10, 20]],
-            "text": 'Café, "x"',
-            "ignore": 0,
-        }
-    ]
-    assert "Café" in path.read_text(encoding="utf-8")
-    (record,) = load_text_json(str(path), str(tmp_path))
-    assert record["annotations"][0]["text"] == 'Café, "x"'
-
-
-def test_the_example_in_the_readme_is_what_we_read_and_write(tmp_path):
-    text = (ROOT / "datasets" / "README.md").read_text(encoding="utf-8")
-    content = json.loads(text.split("```json")[1].split("```")[0])
-    cv2.imwrite(str(tmp_path / "img_1.jpg"), np.zeros((720, 1280, 3), np.uint8))
-    (tmp_path / "words.json").write_text(json.dumps(content))
-    assert check_text_json(str(tmp_path / "words.json"), str(tmp_path)) == []
-    bare = [
-        {key: word[key] for key in ("image_id", "segmentation", "text", "ignore")} for word in content["annotations"]
-    ]
-    write_text_json(tmp_path / "again.json", content["images"], bare, content["info"])
-    assert json.loads((tmp_path / "again.json").read_text()) == content
-
-
-def test_writing_nothing(tmp_path):
-    write_text_json(tmp_path / "empty.json", [], [])
-    assert load_text_json(str(tmp_path / "empty.json"), str(tmp_path)) == []
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_an_interrupted_writer_leaves_the_old_file_and_nothing_else(tmp_path, error):
-    path = tmp_path / "words.json"
-    path.write_text("old")
-    with pytest.raises(error), TextJsonWriter(path) as writer:
-        writer.add_image(image_entry())
-        writer.add_annotation(word_entry())
-        raise error
-    assert path.read_text() == "old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["words.json"]
-
-
-def test_the_writer_refuses_nan(tmp_path):
-    with pytest.raises(ValueError, match="JSON"):
-        write_text_json(tmp_path / "words.json", [image_entry()], [word_entry([1, 1, math.nan, 2, 3, 4])])
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture
-def forget():
-    """Names to take out of Detectron2's catalogs after the test."""
-    names = []
-    yield names
-    for name in names:
-        if name in DatasetCatalog:
-            DatasetCatalog.remove(name)
-        MetadataCatalog.pop(name, None)
-
-
-def test_registering(tmp_path, forget):
-    forget.append("test_words")
-    json_file, image_root = write(tmp_path)
-    register_text_json("test_words", json_file, image_root, {"weak": "weak.txt"})
-    assert DatasetCatalog.get("test_words") == load_text_json(json_file, image_root)
-    metadata = MetadataCatalog.get("test_words")
-    assert metadata.thing_classes == ["text"]
-    assert (metadata.json_file, metadata.image_root, metadata.evaluator_type) == (json_file, image_root, "text")
-    assert metadata.lexicons == {"weak": "weak.txt"}
-    with pytest.raises(ValueError, match="registered already"):
-        register_text_json("test_words", json_file, image_root)
-
-
-def test_custom_data_sets_come_from_the_config_without_code(tmp_path, forget):
-    forget.append("mine_train")
-    json_file, image_root = write(tmp_path)
-    cfg = load_cfg(
-        None, ["INPUT.RANDOM_FLIP", "none", "DATASETS.CUSTOM", f"[('mine_train', '{image_root}', '{json_file}')]"]
-    )
-    register_custom(cfg)
-    register_custom(cfg)
-    assert len(DatasetCatalog.get("mine_train")) == 1
-    config_file = tmp_path / "custom.yaml"
-    entry = json.dumps(["mine_train", image_root, str(tmp_path / "other.json")])
-    config_file.write_text(f"INPUT:\n  RANDOM_FLIP: none\nDATASETS:\n  CUSTOM:\n    - {entry}\n")
-    register_custom(load_cfg(str(config_file)))
-    assert MetadataCatalog.get("mine_train").json_file.endswith("other.json")
-
-
-@pytest.mark.parametrize(
-    ("entries", "message"),
-    [
-        ([("a", "b")], "image folder, json file"),
-        ([("a", "b", 3)], "image folder, json file"),
-        ([("twice_test", "b", "c"), ("twice_test", "b", "c")], "twice"),
-        ([("coco_2017_val", "b", "c")], "known data set"),
-    ],
-)
-def test_bad_custom_entries(forget, entries, message):
-    forget.append("twice_test")
-    cfg = load_cfg(None, ["INPUT.RANDOM_FLIP", "none"])
-    cfg.DATASETS.CUSTOM = entries
-    with pytest.raises(ValueError, match=message) as raised:
-        register_custom(cfg)
-    assert "DATASETS.CUSTOM" in str(raised.value)
-
-
-def test_an_unknown_data_set_lists_the_known_ones_and_both_ways_to_register(tmp_path, forget):
-    forget.append("test_words")
-    register_text_json("test_words", *write(tmp_path))
-    require_dataset("test_words")
-    with pytest.raises(ValueError, match="'icdar2051' is not registered") as raised:
-        require_dataset("icdar2051")
-    for part in ("test_words", "DATASETS.CUSTOM", "register_text_json"):
-        assert part in str(raised.value)
