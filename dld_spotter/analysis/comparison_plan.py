@@ -2,7 +2,7 @@
 
 data_sets:
   - name: drawn_test          # registered, or in DATASETS.CUSTOM of a row's config
-    short_side: 384           # the full resolution, INPUT.MIN_SIZE_TEST
+    short_side: 384           # the full resolution, INPUT.MIN_SIZE_TEST; the rows' INPUT.MAX_SIZE_TEST holds as well
     lexicon: full             # optional; without a list of that name, "full" is all annotated words
 reference: Vanilla 1.0        # optional: whose figures the others' are compared with; by default the first row
 rows:
