@@ -56,9 +56,15 @@ train 4_Teacher 4_teacher
 train 5_Reading 5_reading
 train 6_Teacher 6_teacher
 
-[[ -e output/synthetic/7_selector/gamma2.pth ]] || "$python" tools/fit_selector.py --data-set drawn_train --limit 800 --iterations 400 \
-    --gammas 0.1 2 --config-file configs/synthetic/7_DLD_gamma0.1.yaml --output output/synthetic/7_selector \
-    "${options[@]}" MODEL.WEIGHTS output/synthetic/6_teacher/model_final.pth
+fit_selectors() { # folder, gammas, scales, their costs (configs/synthetic/Base-DLD.yaml has all six)
+    [[ -e "output/synthetic/$1/gamma${2##* }.pth" ]] || "$python" tools/fit_selector.py --data-set drawn_train --limit 800 \
+        --iterations 400 --gammas $2 --config-file configs/synthetic/7_DLD_gamma0.1.yaml --output "output/synthetic/$1" \
+        "${options[@]}" MODEL.WEIGHTS output/synthetic/6_teacher/model_final.pth \
+        MODEL.DLD.SCALES "($3)" MODEL.DLD.COSTS "($4)"
+}
+fit_selectors 7_selector "0.1 0.3 1 2 4" 0.3,0.4,0.5,0.6,0.7,0.8 0.287,0.3492,0.4031,0.5357,0.6518,0.743
+fit_selectors 7_selector_0.3-0.5 2 0.3,0.4,0.5 0.287,0.3492,0.4031
+fit_selectors 7_selector_0.6-0.8 2 0.6,0.7,0.8 0.5357,0.6518,0.743
 # A batch of students is small: one process each.
 train 7_Vanilla_0.5 7_vanilla_0.5 1
 train 7_SKD-only 7_skd_only 1
