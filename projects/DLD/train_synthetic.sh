@@ -39,7 +39,7 @@ train() { # config, output folder, number of processes
 }
 
 [[ -e "$sources/LICENCES.txt" ]] || "$python" tools/fetch_fonts.py --output "$sources"
-[[ -e "$sources/web_fonts" ]] || "$python" tools/fetch_fonts.py --output "$sources" --web-fonts
+grep -qs "^@expo-google-fonts/" "$sources/LICENCES.txt" || "$python" tools/fetch_fonts.py --output "$sources" --web-fonts
 [[ -e "$sources/pp_lcnet.pth" ]] || "$python" tools/convert_pp_ocr.py \
     "${PP_OCR_ONNX:?set it to the path of PP-OCRv6_det_small.onnx}" "$sources/pp_lcnet.pth" --source "rapidocr 3.10.0"
 draw reading train reading 0 2400
