@@ -151,6 +151,7 @@ class DLDSpotter(nn.Module):
         weights, fusion = weights_with_fusion(weights, self.fusion)
         if any(name.startswith("student.") for name in weights):
             return weights | fusion
+        weights = self.student.adapt_weights(weights)
         parts = ("student",) if self.teacher is None else ("student", "teacher")
         return {f"{part}.{name}": value for part in parts for name, value in weights.items()} | fusion
 

@@ -1,10 +1,12 @@
 """Words moved a little, so that a reader learns to read places as a detector finds them, not as people outline them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, ImageList, Instances
+from torch import Tensor
 
+from dld_spotter.modeling.spotter import Spotter, readable_words
 from dld_spotter.structures import WordPolygons
 
 
@@ -33,3 +35,23 @@ def jitter_words(words: Sequence[Instances], amount: float) -> list[Instances]:
         fields["gt_masks"] = WordPolygons(outlines)
         result.append(Instances(found.image_size, **fields))
     return result
+
+
+def pool_to_read(
+    spotter: Spotter,
+    images: ImageList,
+    targets: list[Instances],
+    amount: float,
+    features: Mapping[str, Tensor] | None = None,
+) -> Tensor:
+    """(R, C, rows, columns) features of the readable words in given places, for a pass that learns nothing but reading.
+
+    Args:
+        amount: of ``jitter_words``.
+        features: those of ``Spotter.pyramid``, if they are there already.
+    """
+    roi = spotter.pool(images, jitter_words(readable_words(targets), amount), features)
+    if len(roi) == 0:
+        # Nothing was pooled from the backbone, but other processes wait for its gradients.
+        roi = roi + 0.0 * sum(p.sum() for p in spotter.parameters() if p.requires_grad)
+    return roi

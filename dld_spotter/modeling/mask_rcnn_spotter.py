@@ -9,7 +9,7 @@ from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
 from dld_spotter.modeling.backbone import specialize_convolutions, unfinished_feature
-from dld_spotter.modeling.jitter import jitter_words
+from dld_spotter.modeling.jitter import pool_to_read
 from dld_spotter.modeling.spotter import (
     Glimpses,
     Pyramid,
@@ -78,23 +78,16 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
             return self.inference(batched_inputs)
         images = self.preprocess_image(batched_inputs)
         targets = [x["instances"].to(self.device) for x in batched_inputs]
-        if self.reading_only:
-            return self._learn_to_read(images, readable_words(targets))
         losses, roi = self.detection_losses(images, targets)
         reading = self.recognize(roi, target_tokens(readable_words(targets)))
         return losses | self.reading_losses(reading)
 
-    def _learn_to_read(self, images: ImageList, words: list[Instances]) -> dict[str, Tensor]:
-        losses = self.reading_losses(self.read(images, jitter_words(words, self.roi_heads.jitter)))
-        if not any(map(len, words)):
-            # Nothing was pooled from the backbone, but other processes wait for its gradients.
-            losses["loss_text"] = losses["loss_text"] + 0.0 * sum(p.sum() for p in self.parameters() if p.requires_grad)
-        return losses
-
     def detection_losses(
         self, images: ImageList, targets: list[Instances], features: Mapping[str, Tensor] | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """See ``Spotter.detection_losses``."""
+        """See ``Spotter.detection_losses``; none with ``reading_only``."""
+        if self.reading_only:
+            return {}, pool_to_read(self, images, targets, self.roi_heads.jitter, features)
         features = self.backbone(images.tensor) if features is None else features
         proposals, proposal_losses = self.proposal_generator(images, features, targets)
         losses, roi = self.roi_heads.detection_losses(images, features, proposals, targets)

@@ -92,6 +92,10 @@ class Spotter(ABC):
 
     cost_parts: ClassVar[Mapping[str, Sequence[str]]] = {}
 
+    def adapt_weights(self, weights: dict) -> dict:
+        """Weights of a checkpoint, by name, as this spotter takes them; those of a relative may be renamed."""
+        return weights
+
     @abstractmethod
     def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
         """Normalise, pad and batch the images of mapped records."""

@@ -169,6 +169,18 @@ def test_without_a_selector(selection):
     assert not any("selector" in name for name in losses_of(model, toy_batch((2, 1))))
 
 
+@pytest.mark.parametrize("words_per_image", [(2, 1), (0, 0)])
+def test_a_student_of_reading_alone(words_per_image):
+    model = build("MODEL.TEXT.READING_ONLY", True, "MODEL.DLD.SCALES", (0.5,))
+    losses = losses_of(model, toy_batch(words_per_image))
+    assert losses.keys() == {"loss_text", "loss_skd_roi", "loss_skd_context", "loss_skd_sequence"}
+    sum(losses.values()).backward()
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert {name.split(".")[1] for name in trained} == {"backbone", "roi_heads"}
+    lacking = [name for name in trained if model.get_parameter(name).grad is None]
+    assert not lacking, "DistributedDataParallel would wait for these"
+
+
 def test_inference_groups_by_scale_and_says_the_scale():
     model = build().eval()
     model.student.roi_heads.box_predictor.test_score_thresh = 0.0

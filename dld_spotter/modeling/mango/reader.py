@@ -28,11 +28,11 @@ class ParallelReader(nn.Module):
         self.context = nn.Sequential(
             *(BidirectionalLSTM(hidden_size if place else in_channels, hidden_size) for place in range(num_lstms))
         )
-        kaiming_matrices(self.context)
         self.classify = nn.Sequential(
             *(nn.Linear(hidden_size, fc_dim), nn.ReLU(), nn.Linear(fc_dim, fc_dim), nn.ReLU()),
             nn.Linear(fc_dim, charset.num_tokens),
         )
+        kaiming_matrices(self)
         self.register_buffer("charset_code_points", charset.code_points())
 
     @classmethod

@@ -122,8 +122,8 @@ class AttentionTextHead(nn.Module):
         # Also without words: the other processes wait for this one's count of characters.
         loss = self.loss_weight * text_loss(reading.logits, reading.target)
         if len(reading.target) == 0:
-            # Every parameter keeps a gradient, so that distributed training does not wait for it.
-            loss = loss + sum(p.sum() for p in self.parameters() if p.requires_grad) * 0.0
+            # Every parameter keeps a gradient, and what the features came from: distributed training waits for them.
+            loss = loss + (reading.roi.sum() + sum(p.sum() for p in self.parameters() if p.requires_grad)) * 0.0
         return {"loss_text": loss}
 
     def pool_detections(self, features: Tensor, instances: Sequence[Instances]) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dld_spotter.data.charset import PAD
 from dld_spotter.modeling.backbone import unfinished_feature
-from dld_spotter.modeling.jitter import jitter_words
+from dld_spotter.modeling.jitter import jitter_words, pool_to_read
 from dld_spotter.modeling.map_spotter import MapSpotter
 from dld_spotter.modeling.recognition.text_head import build_text_head
 from dld_spotter.modeling.spotter import Glimpses, Reading, Workload, readable_words
@@ -113,23 +113,16 @@ class TextPerceptron(MapSpotter):
             "reading_only": cfg.MODEL.TEXT.READING_ONLY,
         }
 
-    def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
-        """Detectron2's contract: losses in training, processed predictions otherwise."""
-        if not (self.training and self.reading_only):
-            return super().forward(batched_inputs)
-        words = readable_words([x["instances"] for x in batched_inputs])
-        words = jitter_words([w.to(self.device) for w in words], self.jitter)
-        reading = self.read(self.preprocess_image(batched_inputs), words)
-        losses = self.reading_losses(reading)
-        if len(reading.target) == 0:
-            # The backbone has looked at nothing, and distributed training would wait for its gradients.
-            losses["loss_text"] = losses["loss_text"] + 0.0 * sum(p.sum() for p in self.parameters() if p.requires_grad)
-        return losses
+    def adapt_weights(self, weights: dict) -> dict:
+        """See ``Spotter.adapt_weights``: the reading branch of a Mask R-CNN spotter serves this one, too."""
+        return {name.replace("roi_heads.text_head.", "text_head."): value for name, value in weights.items()}
 
     def detection_losses(
         self, images: ImageList, targets: list[Instances], features: Mapping[str, Tensor] | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """See ``Spotter.detection_losses``."""
+        """See ``Spotter.detection_losses``; none with ``reading_only``."""
+        if self.reading_only:
+            return {}, pool_to_read(self, images, targets, self.jitter, features)
         feature = self.feature_map(images) if features is None else features[self.in_feature]
         predicted = self.head(feature)
         maps = self.target_maker(targets, feature.shape[-2:], self.stride)

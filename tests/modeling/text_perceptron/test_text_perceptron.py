@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+import toy
+from detectron2.modeling import build_model
 from detectron2.utils.events import EventStorage
 from test_mask_rcnn_spotter import toy_batch
 from tiny_perceptron import CHARSET, DETECTION, build, frozen_statistics, knowing, losses_of, tiny
@@ -10,6 +12,7 @@ from torch.nn import functional as F
 
 from dld_spotter.analysis.flops import CostModel, count_multiply_adds
 from dld_spotter.data.charset import PAD
+from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.modeling.spotter import Workload, readable_words
 from dld_spotter.outlines import instances_to_polygons
 from dld_spotter.predictor import TextPredictor
@@ -100,6 +103,17 @@ def test_reading_alone_equals_the_reading_of_the_training_pass():
     assert tokens.shape[:2] == (4, 3) and torch.all(scores[:, :-1] >= scores[:, 1:])
     torch.testing.assert_close(spotter.decode(alone.context, alone.target[:, :2]), alone.logits[:, :2])
     assert [len(words) for words in spotter.eval().read_words(batch)] == [2, 2]
+
+
+def test_the_reading_branch_of_a_mask_rcnn_spotter_is_taken_over(tmp_path):
+    source = build_model(toy.tiny_cfg())
+    torch.save({"model": source.state_dict()}, tmp_path / "spotter.pth")
+    expected = source.roi_heads.text_head.encoder.context[0].lstm.weight_hh_l0
+    for opts in ((), ("MODEL.META_ARCHITECTURE", "DLDSpotter", "MODEL.DLD.SPOTTER", "TextPerceptron")):
+        model = build(*opts)
+        TextCheckpointer(model).load(str(tmp_path / "spotter.pth"))
+        for part in (model.student, model.teacher) if opts else (model,):
+            torch.testing.assert_close(part.text_head.encoder.context[0].lstm.weight_hh_l0, expected)
 
 
 def test_found_words_are_those_of_the_maps_in_the_original_s_pixels():
