@@ -1,7 +1,8 @@
 #!/usr/bin/env python
 """Fit a resolution selector to a student that stays as it is: for a first selector, or for another gamma.
 
-The images are read once at every scale; each gamma then takes a minute or two.
+The images are read once at every scale, and one selector learns to foresee what each scale loses. For a gamma its
+logits are shifted, so that many gammas cost no more than one.
 
     python tools/fit_selector.py --config-file configs/DLD/DLD_gamma0.1_R50.yaml --data-set totaltext_train \\
         --gammas 0.1 0.3 --output output/selector MODEL.WEIGHTS output/model_final.pth
@@ -28,6 +29,7 @@ from dld_spotter.data.text_json import register_custom, require_dataset
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.engine.selector_fitting import (
     ScaleLosses,
+    choose_at,
     chosen_scales,
     describe_choice,
     fit_selector,
@@ -82,13 +84,15 @@ def fit(args: argparse.Namespace) -> None:
         raise ValueError("--held-out must lie between 0 and 1, and the data set must have two images or more.")
     losses = load_or_measure(cfg, args, model, records)
     images, fitted = MapDataset(records, TextDatasetMapper(cfg, is_train=False)), len(records) - held_out
+    seed_all_rng(args.seed)
+    fitted_selector = build_resolution_selector(cfg).to(model.device)
+    without_cost = losses.values(0.0, model.costs.cpu())[:fitted]
+    fit_selector(fitted_selector, images, without_cost, model, iterations=args.iterations, seed=args.seed)
+    judged = range(fitted, len(records))
+    held_out_images = [images[i] for i in judged]
     for gamma in args.gammas or [cfg.MODEL.DLD.GAMMA]:
-        seed_all_rng(args.seed)
-        model.selector = build_resolution_selector(cfg).to(model.device)
-        values = losses.values(gamma, model.costs.cpu())[:fitted]
-        fit_selector(model.selector, images, values, model, iterations=args.iterations, seed=args.seed)
-        judged = range(fitted, len(records))
-        chosen = chosen_scales(model, [images[i] for i in judged])
+        model.selector = choose_at(fitted_selector, gamma, model.costs)
+        chosen = chosen_scales(model, held_out_images)
         print("Held out:", describe_choice(chosen, losses.select(judged), gamma, model.costs.cpu(), model.scales))
         TextCheckpointer(model, str(args.output)).save(f"gamma{gamma:g}", tag=False)
 

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 RESOLUTION_SELECTOR_REGISTRY = Registry("RESOLUTION_SELECTOR")
 RESOLUTION_SELECTOR_REGISTRY.__doc__ = """
 Image -> logits over the candidate scales. Called as ``obj(cfg)``; the object takes a normalised, padded ImageList and
-returns (B, k). It may not change its answer for an image with what else is in the batch.
+returns (B, k). It may not change its answer for an image with what else is in the batch. tools/fit_selector.py needs a
+method ``shift(offsets)``, too, which adds (k,) to the logits of every image.
 """
 
 
@@ -74,6 +75,11 @@ class ResidualSelector(nn.Module):
         features = F.pixel_unshuffle(F.pad(images.tensor, padding), self.fold)
         features = self.last(self.blocks(self.stem(features)))
         return self.classify(masked_mean(features, images.image_sizes, (height + padding[3], width + padding[1])))
+
+    @torch.no_grad()
+    def shift(self, offsets: Tensor) -> None:
+        """Add the same (k,) to the logits of every image from now on."""
+        self.classify.bias += offsets.to(self.classify.bias)
 
 
 class ResidualBlock(nn.Module):

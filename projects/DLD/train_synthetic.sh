@@ -66,8 +66,11 @@ fit_selectors 7_selector "0.1 0.3 1 2 4" 0.3,0.4,0.5,0.6,0.7,0.8 0.287,0.3492,0.
 fit_selectors 7_selector_0.3-0.5 2 0.3,0.4,0.5 0.287,0.3492,0.4031
 fit_selectors 7_selector_0.6-0.8 2 0.6,0.7,0.8 0.5357,0.6518,0.743
 # A batch of students is small: one process each.
-train 7_Vanilla_0.5 7_vanilla_0.5 1
-train 7_SKD-only 7_skd_only 1
+for method in Vanilla_0.5 SKD-only; do
+    folder="$(tr '[:upper:]-' '[:lower:]_' <<<"$method")"
+    train "7_Reading_$method" "7_reading_$folder" 1
+    train "7_$method" "7_$folder" 1
+done
 for gamma in 0.1 2; do
     train "7_DRS-only_gamma$gamma" "7_drs_only_gamma$gamma" 1
     train "7_DLD_gamma$gamma" "7_dld_gamma$gamma" 1

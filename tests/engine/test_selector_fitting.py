@@ -11,7 +11,9 @@ from dld_spotter.data.charset import PAD
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.text_json import load_text_json
 from dld_spotter.engine.selector_fitting import (
+    SHARPNESS,
     ScaleLosses,
+    choose_at,
     chosen_scales,
     describe_choice,
     fit_selector,
@@ -71,22 +73,54 @@ def test_no_teacher_is_an_error():
         measure_scale_losses(model, [])
 
 
+def stripes(rng, period: int) -> dict:
+    row = ((np.arange(96) + rng.integers(24)) % period < period / 2) * int(rng.integers(100, 256))
+    return {"image": torch.as_tensor(np.broadcast_to(row, (3, 64, 96)).astype(np.uint8).copy())}
+
+
 def test_learns_which_images_need_the_dear_scale(model):
     """Fine stripes need full resolution, coarse ones do not; on stripes that were not shown it knows."""
     rng = np.random.default_rng(0)
-
-    def stripes(fine: bool) -> dict:
-        period, phase = (4 if fine else 24), rng.integers(24)
-        row = ((np.arange(96) + phase) % period < period / 2) * int(rng.integers(100, 256))
-        return {"image": torch.as_tensor(np.broadcast_to(row, (3, 64, 96)).astype(np.uint8).copy())}
-
     kinds = [i % 2 == 0 for i in range(64)]
-    values = torch.tensor([[1.0, 0.1] if fine else [0.0, 0.1] for fine in kinds])
-    fit_selector(
-        model.selector, [stripes(f) for f in kinds], values, model, iterations=150, batch_size=8, learning_rate=5e-3
-    )
-    chosen = chosen_scales(model, [stripes(fine) for fine in kinds], batch_size=5)
+    losses = torch.tensor([[1.0, 0.1] if fine else [0.0, 0.1] for fine in kinds])
+    shown = [stripes(rng, 4 if fine else 24) for fine in kinds]
+    fit_selector(model.selector, shown, losses, model, iterations=150, batch_size=8, learning_rate=5e-3)
+    chosen = chosen_scales(model, [stripes(rng, 4 if fine else 24) for fine in kinds], batch_size=5)
     assert (chosen == torch.tensor(kinds).long()).float().mean() > 0.95
+
+
+def test_foresees_the_mean_loss_of_images_that_look_alike():
+    """Of three looks, with noise on what each loses: the logits differ as the means do, times SHARPNESS."""
+    torch.manual_seed(0)
+    scales = (0.25, 0.5, 1.0)
+    model = build_model(toy_cfg("MODEL.DLD.SCALES", scales, "MODEL.DLD.TEACHER", False)).eval()
+    rng = np.random.default_rng(1)
+    looks = [4, 12, 48] * 20
+    means = {4: (0.9, 0.5, 0.1), 12: (0.6, 0.1, 0.1), 48: (0.0, 0.0, 0.0)}
+    noise = rng.choice([-0.1, 0.1], (60, 3))
+    losses = torch.tensor(np.array([means[look] for look in looks]) + noise, dtype=torch.float32)
+    images = [stripes(rng, look) for look in looks]
+    fit_selector(model.selector, images, losses, model, iterations=300, batch_size=16, learning_rate=5e-3)
+    with torch.no_grad():
+        logits = torch.cat([model.selector(model.student.preprocess_image([image])) for image in images]).numpy()
+    logits -= logits.mean(axis=1, keepdims=True)
+    for look, expected in means.items():
+        rows = [index for index, other in enumerate(looks) if other == look]
+        lost = np.array(expected) + noise[rows].mean(axis=0)
+        np.testing.assert_allclose(-logits[rows].mean(axis=0) / SHARPNESS, lost - lost.mean(), atol=0.05)
+
+
+def test_a_gamma_is_a_shift_of_the_logits(model):
+    """The likeliest scale is then that of least expected loss plus gamma times cost."""
+    rng = np.random.default_rng(2)
+    images = model.student.preprocess_image([stripes(rng, 8), stripes(rng, 40)])
+    costs, before = torch.tensor([0.25, 1.0]), model.selector.classify.bias.clone()
+    shifted = choose_at(model.selector, 0.3, costs)
+    with torch.no_grad():
+        expected = -model.selector(images).numpy() / SHARPNESS + 0.3 * costs.numpy()
+        logits = shifted(images).numpy()
+    np.testing.assert_allclose(logits, -SHARPNESS * expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(model.selector.classify.bias, before)
 
 
 def test_mirrored_images_keep_their_place_in_the_batch():
