@@ -45,6 +45,16 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-set", required=True, metavar="NAME", help="registered; its words are read")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--gammas", type=float, nargs="+", metavar="G", help="(default: MODEL.DLD.GAMMA)")
+    parser.add_argument(
+        "--among",
+        type=float,
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="S",
+        help="another selector, of these scales only: OUTPUT/gammaG_S-S.pth, for MODEL.DLD.SCALES (S, ..., S); may be "
+        "given more than once",
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
     parser.add_argument("--held-out", type=float, default=0.1, metavar="SHARE", help="to judge by (default: 0.1)")
     parser.add_argument("--iterations", type=int, default=800, metavar="N", help="of 16 images (default: 800)")
@@ -85,16 +95,35 @@ def fit(args: argparse.Namespace) -> None:
     losses = load_or_measure(cfg, args, model, records)
     images, fitted = MapDataset(records, TextDatasetMapper(cfg, is_train=False)), len(records) - held_out
     seed_all_rng(args.seed)
-    fitted_selector = build_resolution_selector(cfg).to(model.device)
-    without_cost = losses.values(0.0, model.costs.cpu())[:fitted]
-    fit_selector(fitted_selector, images, without_cost, model, iterations=args.iterations, seed=args.seed)
+    selector = build_resolution_selector(cfg).to(model.device)
+    costs = model.costs.cpu()
+    fit_selector(
+        selector, images, losses.values(0.0, costs)[:fitted], model, iterations=args.iterations, seed=args.seed
+    )
     judged = range(fitted, len(records))
-    held_out_images = [images[i] for i in judged]
-    for gamma in args.gammas or [cfg.MODEL.DLD.GAMMA]:
-        model.selector = choose_at(fitted_selector, gamma, model.costs)
-        chosen = chosen_scales(model, held_out_images)
-        print("Held out:", describe_choice(chosen, losses.select(judged), gamma, model.costs.cpu(), model.scales))
-        TextCheckpointer(model, str(args.output)).save(f"gamma{gamma:g}", tag=False)
+    held_out_images, held_out_losses = [images[i] for i in judged], losses.select(judged)
+    for among in [None, *(scale_indices(model.scales, scales) for scales in args.among)]:
+        columns = list(among or range(len(model.scales)))
+        scales = [model.scales[i] for i in columns]
+        read = ScaleLosses(held_out_losses.divergences[:, columns], held_out_losses.steps)
+        for gamma in args.gammas or [cfg.MODEL.DLD.GAMMA]:
+            model.selector = choose_at(selector, gamma, model.costs, among)
+            chosen = chosen_scales(model, held_out_images)
+            print("Held out:", describe_choice(chosen, read, gamma, costs[columns], scales))
+            name = f"gamma{gamma:g}" + (f"_{min(scales):g}-{max(scales):g}" if among else "")
+            TextCheckpointer(model, str(args.output)).save(name, tag=False)
+
+
+def scale_indices(scales: Sequence[float], wanted: Sequence[float]) -> list[int]:
+    """Where the wanted scales stand.
+
+    Raises:
+        ValueError: one of them is no candidate.
+    """
+    for scale in wanted:
+        if scale not in scales:
+            raise ValueError(f"--among: {scale:g} is none of MODEL.DLD.SCALES {tuple(scales)}; leave it out or add it.")
+    return [scales.index(scale) for scale in wanted]
 
 
 def load_or_measure(cfg: CfgNode, args: argparse.Namespace, model: DLDSpotter, records: Sequence[dict]) -> ScaleLosses:

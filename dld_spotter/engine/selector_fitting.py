@@ -147,13 +147,21 @@ def fit_selector(
     selector.eval()
 
 
-def choose_at(selector: ResidualSelector, gamma: float, costs: Tensor) -> ResidualSelector:
+def choose_at(
+    selector: ResidualSelector, gamma: float, costs: Tensor, among: Sequence[int] | None = None
+) -> ResidualSelector:
     """A copy of a selector that was fitted with a gamma of 0, for another one.
 
     What it expects a scale to lose grows by gamma times the scale's cost, for every image.
+
+    Args:
+        costs: (k,) of all scales.
+        among: indices of the scales that may be chosen; None for all.
     """
     selector = copy.deepcopy(selector)
     selector.shift(-SHARPNESS * gamma * costs)
+    if among is not None:
+        selector.restrict(among)
     return selector
 
 

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 RESOLUTION_SELECTOR_REGISTRY = Registry("RESOLUTION_SELECTOR")
 RESOLUTION_SELECTOR_REGISTRY.__doc__ = """
 Image -> logits over the candidate scales. Called as ``obj(cfg)``; the object takes a normalised, padded ImageList and
-returns (B, k). It may not change its answer for an image with what else is in the batch. tools/fit_selector.py needs a
-method ``shift(offsets)``, too, which adds (k,) to the logits of every image.
+returns (B, k). It may not change its answer for an image with what else is in the batch. tools/fit_selector.py needs
+two methods, too: ``shift(offsets)`` adds (k,) to the logits of every image, ``restrict(scales)`` keeps those of some
+scales.
 """
 
 
@@ -80,6 +81,15 @@ class ResidualSelector(nn.Module):
     def shift(self, offsets: Tensor) -> None:
         """Add the same (k,) to the logits of every image from now on."""
         self.classify.bias += offsets.to(self.classify.bias)
+
+    @torch.no_grad()
+    def restrict(self, scales: Sequence[int]) -> None:
+        """Keep the logits of these scales, by index, and no others."""
+        rows = torch.as_tensor(scales, device=self.classify.weight.device)
+        kept = nn.Linear(self.classify.in_features, len(rows)).to(self.classify.weight)
+        kept.weight.copy_(self.classify.weight[rows])
+        kept.bias.copy_(self.classify.bias[rows])
+        self.classify = kept
 
 
 class ResidualBlock(nn.Module):

@@ -48,6 +48,7 @@ draw test test scenes 2 500
 draw dense train dense 4 5000
 draw varied train varied 6 7000 --fonts "$sources/web_fonts"
 draw train_web train scenes 7 3000 --fonts "$sources/web_fonts"
+draw select train scenes 8 2000 --fonts "$sources/web_fonts"
 
 train 1_Reading 1_reading
 train 2_Teacher 2_teacher
@@ -56,15 +57,11 @@ train 4_Teacher 4_teacher
 train 5_Reading 5_reading
 train 6_Teacher 6_teacher
 
-fit_selectors() { # folder, gammas, scales, their costs (configs/synthetic/Base-DLD.yaml has all six)
-    [[ -e "output/synthetic/$1/gamma${2##* }.pth" ]] || "$python" tools/fit_selector.py --data-set drawn_train --limit 800 \
-        --iterations 400 --gammas $2 --config-file configs/synthetic/7_DLD_gamma0.1.yaml --output "output/synthetic/$1" \
-        "${options[@]}" MODEL.WEIGHTS output/synthetic/6_teacher/model_final.pth \
-        MODEL.DLD.SCALES "($3)" MODEL.DLD.COSTS "($4)"
-}
-fit_selectors 7_selector "0.1 0.3 1 2 4" 0.3,0.4,0.5,0.6,0.7,0.8 0.287,0.3492,0.4031,0.5357,0.6518,0.743
-fit_selectors 7_selector_0.3-0.5 2 0.3,0.4,0.5 0.287,0.3492,0.4031
-fit_selectors 7_selector_0.6-0.8 2 0.6,0.7,0.8 0.5357,0.6518,0.743
+# On scenes that the teacher has not seen: it reads those that it learnt from better than others.
+[[ -e output/synthetic/7_selector/gamma4.pth ]] || "$python" tools/fit_selector.py --data-set drawn_select \
+    --iterations 1500 --gammas 0.1 0.3 1 2 4 --among 0.3 0.4 0.5 --among 0.6 0.7 0.8 --output output/synthetic/7_selector \
+    --config-file configs/synthetic/7_DLD_gamma0.1.yaml "${options[@]}" \
+    MODEL.WEIGHTS output/synthetic/6_teacher/model_final.pth
 # A batch of students is small: one process each.
 for method in Vanilla_0.5 SKD-only; do
     folder="$(tr '[:upper:]-' '[:lower:]_' <<<"$method")"

@@ -119,7 +119,9 @@ def test_a_gamma_is_a_shift_of_the_logits(model):
     with torch.no_grad():
         expected = -model.selector(images).numpy() / SHARPNESS + 0.3 * costs.numpy()
         logits = shifted(images).numpy()
+        alone = choose_at(model.selector, 0.3, costs, [1])(images).numpy()
     np.testing.assert_allclose(logits, -SHARPNESS * expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(alone, logits[:, 1:], rtol=1e-6)
     assert torch.equal(model.selector.classify.bias, before)
 
 
@@ -160,5 +162,10 @@ def test_the_tool_keeps_readings_and_writes_a_checkpoint_for_each_gamma(tmp_path
     assert {name.split(".")[0] for name in weights} >= {"student", "teacher", "selector"}
     monkeypatch.setattr(tool, "measure_scale_losses", lambda *_: pytest.fail("it was measured before"))
     assert tool.main(options) == 0
+    assert tool.main(["--among", "0.5", *options]) == 0
+    weights = torch.load(tmp_path / "out" / "gamma0.3_0.5-0.5.pth", weights_only=False)["model"]
+    assert weights["selector.classify.bias"].shape == (1,)
+    assert tool.main(["--among", "0.7", *options]) == 1
+    assert "0.7 is none of MODEL.DLD.SCALES" in capsys.readouterr().err
     assert tool.main([*options, "MODEL.DLD.SCALES", "(0.5,)"]) == 1
     assert "has no selector" in capsys.readouterr().err
