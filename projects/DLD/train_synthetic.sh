@@ -68,6 +68,7 @@ for method in Vanilla_0.5 SKD-only; do
     train "7_Reading_$method" "7_reading_$folder" 1
     train "7_$method" "7_$folder" 1
 done
+train 6_TextPerceptron 6_text_perceptron 1
 for gamma in 0.1 2; do
     train "7_DRS-only_gamma$gamma" "7_drs_only_gamma$gamma" 1
     train "7_DLD_gamma$gamma" "7_dld_gamma$gamma" 1
