@@ -52,8 +52,8 @@ def get_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="S",
-        help="another selector, of these scales only: OUTPUT/gammaG_S-S.pth, for MODEL.DLD.SCALES (S, ..., S); may be "
-        "given more than once",
+        help="another selector, of these scales only: OUTPUT/gammaG_S-...-S.pth, for MODEL.DLD.SCALES (S, ..., S) in "
+        "this order; may be given more than once",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
     parser.add_argument("--held-out", type=float, default=0.1, metavar="SHARE", help="to judge by (default: 0.1)")
@@ -110,7 +110,7 @@ def fit(args: argparse.Namespace) -> None:
             model.selector = choose_at(selector, gamma, model.costs, among)
             chosen = chosen_scales(model, held_out_images)
             print("Held out:", describe_choice(chosen, read, gamma, costs[columns], scales))
-            name = f"gamma{gamma:g}" + (f"_{min(scales):g}-{max(scales):g}" if among else "")
+            name = f"gamma{gamma:g}" + ("_" + "-".join(f"{scale:g}" for scale in scales) if among else "")
             TextCheckpointer(model, str(args.output)).save(name, tag=False)
 
 

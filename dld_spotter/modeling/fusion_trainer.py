@@ -70,4 +70,4 @@ class PyramidFusionTrainer(nn.Module):
         """Weights of a checkpoint as this model takes them; those of a plain spotter are the spotter's."""
         if any(name.startswith("spotter.") for name in weights):
             return weights
-        return {f"spotter.{name}": value for name, value in weights.items()}
+        return {f"spotter.{name}": value for name, value in self.spotter.adapt_weights(weights).items()}

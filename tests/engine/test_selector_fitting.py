@@ -162,9 +162,11 @@ def test_the_tool_keeps_readings_and_writes_a_checkpoint_for_each_gamma(tmp_path
     assert {name.split(".")[0] for name in weights} >= {"student", "teacher", "selector"}
     monkeypatch.setattr(tool, "measure_scale_losses", lambda *_: pytest.fail("it was measured before"))
     assert tool.main(options) == 0
-    assert tool.main(["--among", "0.5", *options]) == 0
-    weights = torch.load(tmp_path / "out" / "gamma0.3_0.5-0.5.pth", weights_only=False)["model"]
+    assert tool.main(["--among", "0.5", "--among", "1.0", "0.5", *options]) == 0
+    weights = torch.load(tmp_path / "out" / "gamma0.3_0.5.pth", weights_only=False)["model"]
     assert weights["selector.classify.bias"].shape == (1,)
+    turned = torch.load(tmp_path / "out" / "gamma0.3_1-0.5.pth", weights_only=False)["model"]["selector.classify.bias"]
+    assert torch.equal(turned[1:], weights["selector.classify.bias"])
     assert tool.main(["--among", "0.7", *options]) == 1
     assert "0.7 is none of MODEL.DLD.SCALES" in capsys.readouterr().err
     assert tool.main([*options, "MODEL.DLD.SCALES", "(0.5,)"]) == 1

@@ -109,11 +109,16 @@ def test_the_reading_branch_of_a_mask_rcnn_spotter_is_taken_over(tmp_path):
     source = build_model(toy.tiny_cfg())
     torch.save({"model": source.state_dict()}, tmp_path / "spotter.pth")
     expected = source.roi_heads.text_head.encoder.context[0].lstm.weight_hh_l0
-    for opts in ((), ("MODEL.META_ARCHITECTURE", "DLDSpotter", "MODEL.DLD.SPOTTER", "TextPerceptron")):
-        model = build(*opts)
+    for architecture, parts in {
+        "TextPerceptron": [""],
+        "DLDSpotter": ["student", "teacher"],
+        "PyramidFusionTrainer": ["spotter"],
+    }.items():
+        model = build("MODEL.META_ARCHITECTURE", architecture, "MODEL.DLD.SPOTTER", "TextPerceptron")
         TextCheckpointer(model).load(str(tmp_path / "spotter.pth"))
-        for part in (model.student, model.teacher) if opts else (model,):
-            torch.testing.assert_close(part.text_head.encoder.context[0].lstm.weight_hh_l0, expected)
+        for part in parts:
+            taken = model.get_submodule(part).text_head.encoder.context[0].lstm.weight_hh_l0
+            torch.testing.assert_close(taken, expected)
 
 
 def test_found_words_are_those_of_the_maps_in_the_original_s_pixels():
