@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dld_spotter.modeling.mango.grid import MapGeometry, cell_positions, sample_at_cells
 from dld_spotter.modeling.mango.heads import ConvTower, normalised_conv
+from dld_spotter.modeling.mango.window import WINDOW_NUMBERS, initial_window, window_logits
 
 
 class DynamicConvolution(nn.Module):
@@ -61,16 +62,33 @@ class CharacterAttention(nn.Module):
     Args:
         in_channels: C.
         channels: D.
-        depth: convolutions of each tower.
+        depth: convolutions of the feature tower.
         groups: of their normalisation.
         grid_size: S.
         num_slots: L.
+        kernel_depth: convolutions of the kernel tower; 0 stands for ``depth``.
+        windows: add a Gaussian window to each slot's logits, placed from the cell (see ``window``).
     """
 
-    def __init__(self, in_channels: int, channels: int, depth: int, groups: int, grid_size: int, num_slots: int):
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        depth: int,
+        groups: int,
+        grid_size: int,
+        num_slots: int,
+        kernel_depth: int = 0,
+        windows: bool = False,
+    ):
         super().__init__()
-        self.num_slots = num_slots
-        self.kernel_tower = KernelTower(in_channels, channels, depth, groups, grid_size, num_slots * channels)
+        self.num_slots, self.channels, self.windows = num_slots, channels, windows
+        numbers = channels + (WINDOW_NUMBERS if windows else 0)  # of a slot
+        tower = (in_channels, channels, kernel_depth or depth, groups, grid_size)
+        self.kernel_tower = KernelTower(*tower, num_slots * numbers)
+        if windows:
+            bias = self.kernel_tower.predictor.bias.data.unflatten(0, (num_slots, numbers))
+            bias[:, channels:] = initial_window()
         self.feature_tower = ConvTower(in_channels + 2, channels, depth, groups)
         self.feature_tower.append(normalised_conv(channels, channels, (1, 1), groups))
         self.dynamic_convolution = DynamicConvolution()
@@ -79,9 +97,28 @@ class CharacterAttention(nn.Module):
         """(B, D, H, W): what the kernels are applied to."""
         return self.feature_tower(torch.cat([feature, geometry.position.to(feature.dtype)], dim=1))
 
-    def kernels(self, cells: Tensor) -> Tensor:
-        """(..., D) features of chosen cells to (..., L, D) kernels."""
-        return self.kernel_tower.predictor(cells).unflatten(-1, (self.num_slots, -1))
+    def forward(self, cell_features: Tensor, cells: Tensor, features: Tensor, position: Tensor) -> Tensor:
+        """The attention of chosen cells of one image.
+
+        Args:
+            cell_features: (S * S, D) from the kernel tower.
+            cells: (...) counted row by row.
+            features: (D, H, W) from the feature tower.
+            position: (2, H, W) x and y of the map's positions; the image spans -1 to 1.
+
+        Returns:
+            (..., L, H, W) in [0, 1].
+        """
+        kernels, windows = self.predict(cell_features, cells)
+        logits = self.dynamic_convolution(kernels, features)
+        if self.windows:
+            logits = logits + window_logits(windows, cells, self.kernel_tower.grid_size, position)
+        return logits.sigmoid()
+
+    def predict(self, cell_features: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., L, D) kernels and (..., L, 6) windows, or (..., L, 0) without them, of chosen cells."""
+        predicted = self.kernel_tower.predictor(cell_features[cells]).unflatten(-1, (self.num_slots, -1))
+        return predicted[..., : self.channels], predicted[..., self.channels :]
 
 
 class InstanceAttention(nn.Module):

@@ -18,7 +18,13 @@ def add_mango_config(cfg: CN) -> None:
     # Channels of all heads; their 3 x 3 convolutions before the last layer; groups of their group normalisation.
     mango.CONV_DIM = 256
     mango.NUM_CONVS = 4
+    # 3 x 3 convolutions over the grid before the kernels; 0: NUM_CONVS. They are cheap, and see how long words are.
+    mango.NUM_KERNEL_CONVS = 0
     mango.NORM_GROUPS = 32
+    # Add to the logits of each character's attention a Gaussian window, whose place and size the cell predicts. The
+    # published method has none: a linear function of features must then tell one place of the image from all others,
+    # which takes long to learn.
+    mango.CHARACTER_WINDOWS = False
     # Units of each LSTM direction and number of LSTMs; units of the two hidden layers that classify characters.
     mango.HIDDEN_SIZE = 256
     mango.NUM_LSTMS = 2
@@ -42,9 +48,11 @@ def add_mango_config(cfg: CN) -> None:
     mango.GRID_LOSS_WEIGHT = 1.0
     mango.READING_LOSS_WEIGHT = 1.0
     mango.CHARACTER_ATTENTION_LOSS_WEIGHT = 3.0
+    # With CHARACTER_WINDOWS: of the windows' distance from the characters, in cells, which shows them the way at once.
+    mango.CHARACTER_WINDOW_LOSS_WEIGHT = 1.0
     # Above 0: a second head also learns each word's whole region, in training only.
     mango.INSTANCE_ATTENTION_LOSS_WEIGHT = 0.0
-    # Both attention weights fall linearly to 0 over this many iterations; 0: they stay.
+    # All attention weights fall linearly to 0 over this many iterations; 0: they stay.
     mango.ATTENTION_DECAY_STEPS = 0
     # Weight of the cells that hold words against those that do not, in the loss of the grid. The method's public code
     # has 1, but then the few cells with words long stay below GRID_THRESHOLD, and nothing is found.

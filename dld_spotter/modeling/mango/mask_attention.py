@@ -18,6 +18,7 @@ from dld_spotter.modeling.mango.grid import MapGeometry
 from dld_spotter.modeling.mango.losses import dice_sums
 from dld_spotter.modeling.mango.target_maker import ReadCells
 from dld_spotter.modeling.mango.targets import character_masks, inside_map
+from dld_spotter.modeling.mango.window import places_of, window_sums
 
 
 class AttentionMaps(NamedTuple):
@@ -30,6 +31,7 @@ class AttentionMaps(NamedTuple):
         values: (B, D, H, W) what is collected; None where nothing is read.
         instance_cells: (B, S * S, D) from which the kernel of the whole word is made; None where it is not learnt.
         valid: (B, H, W) bool, outside of the padding.
+        position: (B, 2, H, W) as in ``MapGeometry``.
     """
 
     feature: Tensor
@@ -38,6 +40,7 @@ class AttentionMaps(NamedTuple):
     values: Tensor | None
     instance_cells: Tensor | None
     valid: Tensor
+    position: Tensor
 
 
 class Attended(NamedTuple):
@@ -46,11 +49,14 @@ class Attended(NamedTuple):
     Attributes:
         slots: (R, L, D) mean over the cells of each word; 0 for a word without cells, and where nothing is read.
         character_sums: (3, L) for the Dice loss of the characters' attention (see ``dice_sums``); None without.
+        window_sums: (2,) how far the middles of the characters' windows are from the characters' (see ``window_sums``);
+            None without.
         instance_sums: (3, 1) likewise of whole words.
     """
 
     slots: Tensor
     character_sums: Tensor | None
+    window_sums: Tensor | None
     instance_sums: Tensor | None
 
 
@@ -84,7 +90,11 @@ class MaskAttention(nn.Module):
         convs = (shape.channels, mango.CONV_DIM, mango.NUM_CONVS, mango.NORM_GROUPS)
         learns_instances = mango.INSTANCE_ATTENTION_LOSS_WEIGHT > 0
         return cls(
-            CharacterAttention(*convs, mango.GRID_SIZE, cfg.MODEL.TEXT.MAX_LENGTH + 1),
+            CharacterAttention(
+                *(*convs, mango.GRID_SIZE, cfg.MODEL.TEXT.MAX_LENGTH + 1),
+                kernel_depth=mango.NUM_KERNEL_CONVS,
+                windows=mango.CHARACTER_WINDOWS,
+            ),
             AttentionFusion(*convs, mango.NORMALIZE_ATTENTION),
             InstanceAttention(*convs, mango.GRID_SIZE) if learns_instances else None,
             mango.MAX_CELLS,
@@ -102,6 +112,7 @@ class MaskAttention(nn.Module):
             self.fusion.values(feature) if read else None,
             self.instance.kernel_tower(feature, geometry) if learn_instances else None,
             geometry.valid,
+            geometry.position,
         )
 
     def forward(self, maps: AttentionMaps, words: list[ReadCells], learn_characters: bool = False) -> list[Attended]:
@@ -127,19 +138,19 @@ class MaskAttention(nn.Module):
             done = [checkpoint(self._attend, maps, part, learn, use_reentrant=False) for part in parts]
         else:
             done = [self._attend(maps, part, learn) for part in parts]
-        slots, characters, instances = zip(*done, strict=True)
+        slots, characters, windows, instances = zip(*done, strict=True)
         return Attended(
             torch.cat(slots),
             sum(characters) if learn else None,
+            sum(windows) if learn and self.character.windows else None,
             sum(instances) if maps.instance_cells is not None else None,
         )
 
     def _attend(self, maps: AttentionMaps, words: ReadCells, learn: bool) -> Attended:
-        kernels = self.character.kernels(maps.cells[words.cells])  # (R, M, L, D)
-        attention = self.character.dynamic_convolution(kernels, maps.features).sigmoid()  # (R, M, L, H, W)
-        characters, instances = None, None
+        attention = self.character(maps.cells, words.cells, maps.features, maps.position)  # (R, M, L, H, W)
+        characters, windows, instances = None, None, None
         if maps.values is None:
-            slots = kernels.new_zeros(len(kernels), kernels.shape[2], self.fusion.channels)
+            slots = attention.new_zeros(len(attention), attention.shape[2], self.fusion.channels)
         else:
             slots = self.fusion(attention, maps.values, maps.valid)  # (R, M, L, D)
             slots = (slots * words.weight[..., None, None]).sum(dim=1)
@@ -147,9 +158,22 @@ class MaskAttention(nn.Module):
         if learn:
             masks, counted = character_masks(words.characters, maps.valid.shape, self.stride)
             characters = dice_sums(attention, masks[:, None], where & counted[:, None, :, None, None])
+            if self.character.windows:
+                windows = self._window_sums(maps, words)
         if maps.instance_cells is not None:
             kernels = self.instance.kernels(maps.instance_cells[words.cells])  # (R, M, C)
             attention = self.instance.dynamic_convolution(kernels, maps.feature).sigmoid()  # (R, M, H, W)
             masks = inside_map(words.outlines, maps.valid.shape, self.stride)  # (R, H, W)
             instances = dice_sums(attention[:, :, None], masks[:, None, None], where)
-        return Attended(slots, characters, instances)
+        return Attended(slots, characters, windows, instances)
+
+    def _window_sums(self, maps: AttentionMaps, words: ReadCells) -> Tensor:
+        """See ``window_sums``; of the windows of words' characters, from the cells that words have."""
+        regions = words.characters
+        slot = torch.arange(regions.quads.shape[1], device=regions.count.device)
+        filled = regions.known[:, None] & (slot < regions.count[:, None])  # (R, L)
+        middle = torch.where(filled[..., None], regions.quads.mean(dim=2), 0.0)
+        windows = self.character.predict(maps.cells, words.cells)[1]
+        counted = filled[:, None] & (words.weight > 0)[..., None]  # (R, M, L)
+        places = places_of(middle, maps.position, self.stride)
+        return window_sums(windows, words.cells, self.character.kernel_tower.grid_size, places[:, None], counted)

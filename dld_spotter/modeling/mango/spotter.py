@@ -113,6 +113,7 @@ class MANGO(MapSpotter):
                 "loss_centre_line": mango.CENTRE_LINE_LOSS_WEIGHT,
                 "loss_grid": mango.GRID_LOSS_WEIGHT,
                 "loss_character_attention": mango.CHARACTER_ATTENTION_LOSS_WEIGHT,
+                "loss_character_window": mango.CHARACTER_WINDOW_LOSS_WEIGHT,
                 "loss_instance_attention": mango.INSTANCE_ATTENTION_LOSS_WEIGHT,
                 "loss_text": mango.READING_LOSS_WEIGHT,
             },
@@ -166,6 +167,10 @@ class MANGO(MapSpotter):
             sums = [getattr(entry, part) for entry in attended]
             if sums[0] is not None:
                 losses[name] = self._attention_weight(name) * dice_loss(*sum(sums)).mean()
+        if attended[0].window_sums is not None:
+            name = "loss_character_window"
+            distance, number = sum(entry.window_sums for entry in attended)
+            losses[name] = self._attention_weight(name) * distance / number.clamp(min=1)
         return losses
 
     def _attention_weight(self, name: str) -> float:

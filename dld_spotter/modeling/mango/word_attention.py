@@ -41,22 +41,30 @@ def word_attention(
     """
     # Without words there is still something to take a gradient of.
     parts = [(maps.cells.sum() * 0.0).expand(0, character.num_slots, GRID**2)]
-    for cells, features, entry, size in zip(maps.cells, maps.features, words, map_sizes, strict=True):
+    for cells, features, position, entry, size in zip(
+        maps.cells, maps.features, maps.position, words, map_sizes, strict=True
+    ):
         number = max(1, max_cells // max(1, entry.cells.shape[1]))
         for chosen, weight in zip(entry.cells.split(number), entry.weight.split(number), strict=True):
             if len(chosen) == 0:
                 continue
-            given = character, cells[chosen], features, weight, size
+            given = character, cells, chosen, features, position, weight, size
             kept = torch.is_grad_enabled()
             parts.append(checkpoint(_attend, *given, use_reentrant=False) if kept else _attend(*given))
     return torch.cat(parts)
 
 
 def _attend(
-    character: CharacterAttention, cells: Tensor, features: Tensor, weight: Tensor, size: tuple[int, int]
+    character: CharacterAttention,
+    cell_features: Tensor,
+    cells: Tensor,
+    features: Tensor,
+    position: Tensor,
+    weight: Tensor,
+    size: tuple[int, int],
 ) -> Tensor:
-    """(R, L, N) from the cells' features (R, M, D), with weights (R, M), and the map's (D, H, W)."""
-    attention = character.dynamic_convolution(character.kernels(cells), features).float().sigmoid()  # (R, M, L, H, W)
+    """(R, L, N) of the cells (R, M), with weights (R, M); the rest as ``CharacterAttention`` takes it."""
+    attention = character(cell_features, cells, features, position).float()  # (R, M, L, H, W)
     attention = (attention[..., : size[0], : size[1]] * weight[..., None, None, None]).sum(dim=1)
     grid = F.interpolate(attention, (GRID, GRID), mode="bilinear", align_corners=False, antialias=True).flatten(2)
     return grid / grid.sum(dim=2, keepdim=True).clamp(min=SMALLEST)
