@@ -18,17 +18,19 @@ train() { # config, output folder; options
 }
 
 train 6_PyramidFusion 6_pyramid_fusion
+student() { # seed, config, name of the row; options
+    train "$2" "rivals/$3_$1" SEED "$1" SOLVER.MAX_ITER 200 DATASETS.TEST "()" "${@:4}"
+}
 for seed in 1 2; do
-    student() { # config, name of the row; options
-        train "$1" "rivals/$2_$seed" SEED "$seed" SOLVER.MAX_ITER 200 "${@:3}"
-    }
-    student Base-Half skd
-    student 7_Bhunia bhunia
-    student 7_SKD-logits skd_logits
-    student 7_Qi qi
-    student 7_SKD_Qi skd_qi
-    student 7_Vanilla_0.5 none MODEL.WEIGHTS output/synthetic/6_teacher/model_final.pth
-    student Base-Half roi MODEL.DLD.ETA_CONTEXT 0.0 MODEL.DLD.ETA_SEQUENCE 0.0
-    student Base-Half context MODEL.DLD.ETA_ROI 0.0 MODEL.DLD.ETA_SEQUENCE 0.0
-    student Base-Half sequence MODEL.DLD.ETA_ROI 0.0 MODEL.DLD.ETA_CONTEXT 0.0
+    student "$seed" Base-Half skd
+    student "$seed" 7_Bhunia bhunia
+    student "$seed" 7_SKD-logits skd_logits
+    student "$seed" 7_Qi qi
+    student "$seed" 7_SKD_Qi skd_qi
+    student "$seed" 7_Vanilla_0.5 none MODEL.WEIGHTS output/synthetic/6_teacher/model_final.pth
+done
+for seed in 1 2; do
+    student "$seed" Base-Half roi MODEL.DLD.ETA_CONTEXT 0.0 MODEL.DLD.ETA_SEQUENCE 0.0
+    student "$seed" Base-Half context MODEL.DLD.ETA_ROI 0.0 MODEL.DLD.ETA_SEQUENCE 0.0
+    student "$seed" Base-Half sequence MODEL.DLD.ETA_ROI 0.0 MODEL.DLD.ETA_CONTEXT 0.0
 done

@@ -69,9 +69,19 @@ for method in Vanilla_0.5 SKD-only; do
     train "7_$method" "7_$folder" 1
 done
 train 6_TextPerceptron 6_text_perceptron 1
+train 6_MANGO_Attention 6_mango_attention 1
+train 6_MANGO 6_mango 1
 for gamma in 0.1 2; do
     train "7_DRS-only_gamma$gamma" "7_drs_only_gamma$gamma" 1
     train "7_DLD_gamma$gamma" "7_dld_gamma$gamma" 1
+done
+for spotter in TextPerceptron MANGO; do
+    folder="$([[ $spotter == MANGO ]] && echo mango || echo text_perceptron)"
+    [[ -e "output/synthetic/7_selector_$folder/gamma2.pth" ]] || "$python" tools/fit_selector.py --data-set drawn_select \
+        --limit 1000 --iterations 800 --gammas 2 --output "output/synthetic/7_selector_$folder" \
+        --config-file "configs/synthetic/7_DLD_${spotter}_gamma2.yaml" "${options[@]}" \
+        MODEL.WEIGHTS "output/synthetic/6_$folder/model_final.pth"
+    train "7_DLD_${spotter}_gamma2" "7_dld_${folder}_gamma2" 1
 done
 
 if [[ -e datasets/photos/train.json && -e datasets/word_pages/pages.json ]]; then

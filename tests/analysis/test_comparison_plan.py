@@ -33,12 +33,18 @@ def test_a_plan(tmp_path):
     assert plan.reference == "Vanilla"
 
 
-def test_the_projects_own_plan_and_its_configs(monkeypatch):
+@pytest.mark.parametrize("path", sorted((toy.ROOT / "projects" / "DLD").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_projects_own_plans_and_their_configs(path, monkeypatch):
     monkeypatch.chdir(toy.ROOT)
-    plan = load_plan("projects/DLD/comparison.yaml")
+    plan = load_plan(path)
     for row in plan.rows:
         cfg = row_config(row, plan.data_sets[0])
         assert (384, row.weights) == (cfg.INPUT.MIN_SIZE_TEST, cfg.MODEL.WEIGHTS)
+
+
+def test_a_row_of_the_teacher_at_half_resolution(monkeypatch):
+    monkeypatch.chdir(toy.ROOT)
+    plan = load_plan("projects/DLD/comparison.yaml")
     half = row_config(plan.rows[1], plan.data_sets[0])
     assert (half.MODEL.META_ARCHITECTURE, list(half.MODEL.DLD.SCALES)) == ("DLDSpotter", [0.5])
 

@@ -20,12 +20,14 @@ def build_dld(*opts):
 
 
 @pytest.mark.parametrize("words_per_image", [(0, 2, 1), (0, 0)])
-def test_a_training_step_of_dld(words_per_image):
-    model = build_dld()
+@pytest.mark.parametrize("windows", [False, True])
+def test_a_training_step_of_dld(words_per_image, windows):
+    model = build_dld("MODEL.MANGO.CHARACTER_WINDOWS", windows)
     before = copy.deepcopy(model.teacher.state_dict())
     losses = losses_of(model, toy_batch(words_per_image))
     skd = {"loss_skd_roi", "loss_skd_context", "loss_skd_sequence"}
-    assert losses.keys() == LOSSES | skd | {"loss_selector_accuracy", "loss_selector_cost"}
+    expected = LOSSES | skd | {"loss_selector_accuracy", "loss_selector_cost"}
+    assert losses.keys() == expected | ({"loss_character_window"} if windows else set())
     assert all(torch.isfinite(loss) for loss in losses.values())
     sum(losses.values()).backward()
     assert not [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
@@ -58,7 +60,8 @@ def test_dld_s_predictions_are_in_the_original_s_pixels(scale):
 
 
 def test_every_tensor_of_a_step_says_where_it_is():
-    model = build_dld("MODEL.MANGO.SLICE_WORDS", True, "MODEL.MANGO.INSTANCE_ATTENTION_LOSS_WEIGHT", 1.0)
+    opts = ("MODEL.MANGO.CHARACTER_WINDOWS", True, "MODEL.MANGO.INSTANCE_ATTENTION_LOSS_WEIGHT", 1.0)
+    model = build_dld("MODEL.MANGO.SLICE_WORDS", True, "MODEL.DLD.ETA_ATTENTION", 1.0, *opts)
     batch = toy_batch((2, 0, 1))
     with PlacelessTensors() as watch:
         losses_of(model, batch)
