@@ -49,6 +49,7 @@ def add_mango_config(cfg: CN) -> None:
     mango.READING_LOSS_WEIGHT = 1.0
     mango.CHARACTER_ATTENTION_LOSS_WEIGHT = 3.0
     # With CHARACTER_WINDOWS: of the windows' distance from the characters, in cells, which shows them the way at once.
+    # It counts as long as the weight above is not 0.
     mango.CHARACTER_WINDOW_LOSS_WEIGHT = 1.0
     # Above 0: a second head also learns each word's whole region, in training only.
     mango.INSTANCE_ATTENTION_LOSS_WEIGHT = 0.0
