@@ -80,6 +80,10 @@ def check_mango_config(cfg: CN) -> None:
     for key in ("GRID_SIZE", "NUM_CONVS", "NUM_LSTMS", "CELLS_PER_WORD", "MAX_CELLS", "MIN_PIXELS"):
         if mango[key] < 1:
             raise ValueError(f"MODEL.MANGO.{key} is {mango[key]}; set it to 1 or more.")
+    if mango.NUM_KERNEL_CONVS < 0:
+        raise ValueError(
+            f"MODEL.MANGO.NUM_KERNEL_CONVS is {mango.NUM_KERNEL_CONVS}; set it to 0 (as NUM_CONVS) or more."
+        )
     if mango.CONV_DIM % mango.NORM_GROUPS:
         raise ValueError(
             f"MODEL.MANGO.CONV_DIM {mango.CONV_DIM} does not divide into MODEL.MANGO.NORM_GROUPS {mango.NORM_GROUPS}; "

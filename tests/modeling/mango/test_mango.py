@@ -33,11 +33,18 @@ from dld_spotter.structures import CharacterBoxes
 
 
 @pytest.mark.parametrize("words_per_image", [(0, 0), (0, 3), (2, 1)])
-@pytest.mark.parametrize("opts", [(), ("MODEL.MANGO.INSTANCE_ATTENTION_LOSS_WEIGHT", 1.0, "MODEL.MANGO.MAX_CELLS", 1)])
-def test_losses_are_finite_and_reach_every_parameter(words_per_image, opts):
+@pytest.mark.parametrize(
+    ("more", "opts"),
+    [
+        (set(), ()),
+        ({"loss_instance_attention"}, ("MODEL.MANGO.INSTANCE_ATTENTION_LOSS_WEIGHT", 1.0, "MODEL.MANGO.MAX_CELLS", 1)),
+        ({"loss_character_window"}, ("MODEL.MANGO.CHARACTER_WINDOWS", True, "MODEL.MANGO.MAX_CELLS", 1)),
+    ],
+)
+def test_losses_are_finite_and_reach_every_parameter(words_per_image, more, opts):
     spotter = build(*opts)
     losses = losses_of(spotter, toy_batch(words_per_image))
-    assert losses.keys() == (LOSSES | {"loss_instance_attention"} if opts else LOSSES)
+    assert losses.keys() == LOSSES | more
     assert all(torch.isfinite(loss) for loss in losses.values())
     sum(losses.values()).backward()
     gradients = {name: p.grad for name, p in spotter.named_parameters() if p.requires_grad}
@@ -267,6 +274,7 @@ def test_from_a_checkpoint_to_words(tmp_path):
     [
         ("MODEL.MANGO.MAX_CELLS", 0, "MAX_CELLS is 0.*1 or more"),
         ("MODEL.MANGO.CELLS_PER_WORD", 0, "CELLS_PER_WORD is 0"),
+        ("MODEL.MANGO.NUM_KERNEL_CONVS", -1, "NUM_KERNEL_CONVS is -1"),
         ("MODEL.MANGO.NORM_GROUPS", 5, "CONV_DIM 16 does not divide into MODEL.MANGO.NORM_GROUPS 5"),
         ("MODEL.MANGO.SHRINK", 1.0, "SHRINK is 1.0"),
         ("MODEL.MANGO.OUTLINE", "box", "'rectangle' or 'contour'"),
