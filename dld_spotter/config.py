@@ -88,8 +88,6 @@ def _add_model_config(cfg: CN) -> None:
 
     # Candidates covered by a don't-care region by more than this share of their own area are no negatives.
     cfg.MODEL.IGNORE_REGION_THRESHOLD = 0.5
-    # Times that the box head looks again, at the boxes that it found, in inference: readers need exact boxes.
-    cfg.MODEL.ROI_BOX_HEAD.REFINEMENTS = 0
 
 
 def _add_distillation_config(cfg: CN) -> None:

@@ -155,8 +155,6 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         words = batch_size * work.words
         if words == 0:
             return
-        for _ in range(heads.refinements):
-            heads.box_predictor(heads.box_head(boxes.new_zeros(words, *boxes.shape[1:])))
         heads.mask_head.layers(images.tensor.new_zeros(words, channels, *heads.mask_pooler.output_size))
         pooler = heads.text_head.pooler
         pooler.conv(features[heads.text_in_feature])

@@ -59,7 +59,6 @@ class TextROIHeads(StandardROIHeads):
         text_head: what reads.
         ignore_threshold: proposals with more than this share of their area in a don't-care region are no negatives.
         jitter: in training, words are read in places moved by up to this share of their shorter side.
-        refinements: times that found boxes are proposals again, in inference; their scores stay.
     """
 
     @configurable
@@ -70,11 +69,10 @@ class TextROIHeads(StandardROIHeads):
         text_head: nn.Module,
         ignore_threshold: float = 0.5,
         jitter: float = 0.0,
-        refinements: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.jitter, self.refinements = jitter, refinements
+        self.jitter = jitter
         self.text_in_feature = text_in_feature
         self.text_head = text_head
         self.ignore_threshold = ignore_threshold
@@ -87,7 +85,6 @@ class TextROIHeads(StandardROIHeads):
             "text_head": build_text_head(cfg, input_shape[name]),
             "ignore_threshold": cfg.MODEL.IGNORE_REGION_THRESHOLD,
             "jitter": cfg.MODEL.ROI_TEXT_HEAD.JITTER,
-            "refinements": cfg.MODEL.ROI_BOX_HEAD.REFINEMENTS,
         }
 
     def forward(self, images: ImageList, features: dict, proposals: list[Instances], targets=None):
@@ -122,21 +119,6 @@ class TextROIHeads(StandardROIHeads):
             return proposals
         over = inside_ignored(proposals.proposal_boxes, regions, self.ignore_threshold)
         return proposals[~(over & (proposals.gt_classes == self.num_classes))]
-
-    def _forward_box(self, features: dict, proposals: list[Instances]) -> dict[str, Tensor] | list[Instances]:
-        """As the parent; in inference the boxes found are regressed again from where they are."""
-        result = super()._forward_box(features, proposals)
-        if self.training:
-            return result
-        maps = [features[name] for name in self.box_in_features]
-        for _ in range(self.refinements):
-            pooled = self.box_pooler(maps, [found.pred_boxes for found in result])
-            again = [Instances(found.image_size, proposal_boxes=found.pred_boxes) for found in result]
-            boxes = self.box_predictor.predict_boxes(self.box_predictor(self.box_head(pooled)), again)
-            for found, moved in zip(result, boxes, strict=True):
-                found.pred_boxes = Boxes(moved)  # there is one class
-                found.pred_boxes.clip(found.image_size)
-        return result
 
     def forward_with_given_boxes(self, features: dict, instances: list[Instances]) -> list[Instances]:
         """As the parent, which predicts the masks; then the words are read."""

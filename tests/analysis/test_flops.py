@@ -123,7 +123,7 @@ def test_every_multiply_add_and_parameter_has_a_part(config):
     assert sum(parameters.values()) == sum(p.numel() for p in model.parameters())
 
 
-@pytest.mark.parametrize("opts", [(), ("MODEL.ROI_TEXT_HEAD.UPSAMPLE", True), ("MODEL.ROI_BOX_HEAD.REFINEMENTS", 2)])
+@pytest.mark.parametrize("opts", [(), ("MODEL.ROI_TEXT_HEAD.UPSAMPLE", True)])
 def test_the_rehearsal_costs_what_a_real_inference_costs(opts, monkeypatch):
     """The count of ``spot`` itself, values and all, with the proposals and words that it happened to find."""
     monkeypatch.setattr(masked_pooler, "worthwhile", lambda *args: False)  # a CPU's saving, which depends on places
