@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import inference_context
@@ -21,6 +23,7 @@ from tqdm import tqdm
 
 from dld_spotter.analysis.flops import CostModel
 from dld_spotter.analysis.runtime import timed
+from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.loader import build_text_test_loader
 from dld_spotter.engine.checkpoint import TextCheckpointer
@@ -75,9 +78,10 @@ class Readings:
 class ReadingCache:
     """A folder of JSON files, each with the readings of one model on one data set.
 
-    A file is found again as long as nothing has changed that the readings depend on: the config's MODEL and INPUT with
-    all options, the content of the weights, the data set's annotations, the number of images. The code is not among it:
-    after a change of it, choose another folder.
+    A file is found again as long as nothing has changed that the readings depend on: the config's MODEL and INPUT as
+    far as they differ from the defaults, so that a new option makes no old file useless, the content of the weights,
+    the data set's annotations, the number of images. The code and its defaults are not among it: after a change of
+    them, choose another folder.
 
     Args:
         folder: is made when the first file is written.
@@ -93,13 +97,11 @@ class ReadingCache:
             FileNotFoundError: there are no weights at MODEL.WEIGHTS.
         """
         digest = hashlib.sha256(f"{_VERSION} {data_set} {limit} {cfg.TEST.DETECTIONS_PER_IMAGE}".encode())
-        weights, model = cfg.MODEL.WEIGHTS, cfg.MODEL.clone()
-        model.defrost()
-        model.WEIGHTS = ""  # its content counts, not its name
-        for node in (model, cfg.INPUT):
-            digest.update(node.dump().encode())
+        defaults, given = _options(load_cfg()), _options(cfg)
+        given["MODEL.WEIGHTS"] = defaults["MODEL.WEIGHTS"]  # their content counts, not their name
+        digest.update(repr(sorted(given.items() - defaults.items())).encode())
         json_file = MetadataCatalog.get(data_set).get("json_file")
-        for file in (weights, *([json_file] if json_file else [])):
+        for file in (cfg.MODEL.WEIGHTS, *([json_file] if json_file else [])):
             with open(file, "rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
         name = re.sub(r"[^\w.-]+", "_", f"{title} {data_set}")
@@ -126,6 +128,23 @@ class ReadingCache:
         unfinished = path.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(asdict(readings), ensure_ascii=False), encoding="utf-8")
         os.replace(unfinished, path)
+
+
+def _options(cfg: CfgNode) -> dict[str, str]:
+    """The values of MODEL and INPUT, by key. A list counts as a tuple of the same."""
+
+    def values(node: CfgNode, prefix: str) -> Iterator[tuple[str, str]]:
+        for key, value in node.items():
+            if isinstance(value, CfgNode):
+                yield from values(value, f"{prefix}.{key}")
+            else:
+                yield f"{prefix}.{key}", yaml.safe_dump(_as_lists(value))
+
+    return dict(values(cfg.MODEL, "MODEL")) | dict(values(cfg.INPUT, "INPUT"))
+
+
+def _as_lists(value: Any) -> Any:
+    return [_as_lists(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def load_model(cfg: CfgNode) -> nn.Module:

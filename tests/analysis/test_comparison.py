@@ -130,6 +130,23 @@ def test_the_second_call_measures_only_what_changed(plan, measured, tmp_path):
     assert [name for name, *_ in measured[9:]] == ["badNone.pth"]
 
 
+def test_a_new_option_makes_no_old_reading_useless(plan, measured, tmp_path):
+    """Readings stay with the values that differ from the defaults: a default does not count, another value does."""
+    compare(plan, ReadingCache(tmp_path / "cache"))  # registers the data set
+    cache, row, data_set = ReadingCache(tmp_path), plan.rows[0], plan.data_sets[0]
+    cfg = comparison.row_config(row, data_set)
+    plain = cache.path(cfg, data_set.name, None, "a")
+    older = cfg.clone()
+    older.defrost()
+    del older.MODEL.MANGO["NUM_KERNEL_CONVS"]
+    assert cache.path(older, data_set.name, None, "a") == plain
+    older.MODEL.MANGO.NUM_KERNEL_CONVS = 3
+    assert cache.path(older, data_set.name, None, "a") != plain
+    older.MODEL.MANGO.NUM_KERNEL_CONVS = 0
+    older.INPUT.MIN_SIZE_TEST += 1
+    assert cache.path(older, data_set.name, None, "a") != plain
+
+
 def test_a_run_that_died_goes_on(plan, measured, tmp_path, monkeypatch):
     cache, whole = ReadingCache(tmp_path / "cache"), comparison.measure_readings
 
