@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import inference_context
@@ -138,7 +137,7 @@ def _options(cfg: CfgNode) -> dict[str, str]:
             if isinstance(value, CfgNode):
                 yield from values(value, f"{prefix}.{key}")
             else:
-                yield f"{prefix}.{key}", yaml.safe_dump(_as_lists(value))
+                yield f"{prefix}.{key}", repr(_as_lists(value))
 
     return dict(values(cfg.MODEL, "MODEL")) | dict(values(cfg.INPUT, "INPUT"))
 

@@ -97,7 +97,9 @@ class CharacterAttention(nn.Module):
         """(B, D, H, W): what the kernels are applied to."""
         return self.feature_tower(torch.cat([feature, geometry.position.to(feature.dtype)], dim=1))
 
-    def forward(self, cell_features: Tensor, cells: Tensor, features: Tensor, position: Tensor) -> Tensor:
+    def forward(
+        self, cell_features: Tensor, cells: Tensor, features: Tensor, position: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The attention of chosen cells of one image.
 
         Args:
@@ -107,18 +109,14 @@ class CharacterAttention(nn.Module):
             position: (2, H, W) x and y of the map's positions; the image spans -1 to 1.
 
         Returns:
-            (..., L, H, W) in [0, 1].
+            (..., L, H, W) in [0, 1]; the windows (..., L, 6) of the slots, or (..., L, 0) without them.
         """
-        kernels, windows = self.predict(cell_features, cells)
+        predicted = self.kernel_tower.predictor(cell_features[cells]).unflatten(-1, (self.num_slots, -1))
+        kernels, windows = predicted[..., : self.channels], predicted[..., self.channels :]
         logits = self.dynamic_convolution(kernels, features)
         if self.windows:
             logits = logits + window_logits(windows, cells, self.kernel_tower.grid_size, position)
-        return logits.sigmoid()
-
-    def predict(self, cell_features: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """(..., L, D) kernels and (..., L, 6) windows, or (..., L, 0) without them, of chosen cells."""
-        predicted = self.kernel_tower.predictor(cell_features[cells]).unflatten(-1, (self.num_slots, -1))
-        return predicted[..., : self.channels], predicted[..., self.channels :]
+        return logits.sigmoid(), windows
 
 
 class InstanceAttention(nn.Module):

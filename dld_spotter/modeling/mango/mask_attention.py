@@ -138,17 +138,18 @@ class MaskAttention(nn.Module):
             done = [checkpoint(self._attend, maps, part, learn, use_reentrant=False) for part in parts]
         else:
             done = [self._attend(maps, part, learn) for part in parts]
-        slots, characters, windows, instances = zip(*done, strict=True)
+        slots, characters, middles, instances = zip(*done, strict=True)
         return Attended(
             torch.cat(slots),
             sum(characters) if learn else None,
-            sum(windows) if learn and self.character.windows else None,
+            sum(middles) if learn and self.character.windows else None,
             sum(instances) if maps.instance_cells is not None else None,
         )
 
     def _attend(self, maps: AttentionMaps, words: ReadCells, learn: bool) -> Attended:
-        attention = self.character(maps.cells, words.cells, maps.features, maps.position)  # (R, M, L, H, W)
-        characters, windows, instances = None, None, None
+        # (R, M, L, H, W) and (R, M, L, 6)
+        attention, windows = self.character(maps.cells, words.cells, maps.features, maps.position)
+        characters, middles, instances = None, None, None
         if maps.values is None:
             slots = attention.new_zeros(len(attention), attention.shape[2], self.fusion.channels)
         else:
@@ -159,21 +160,20 @@ class MaskAttention(nn.Module):
             masks, counted = character_masks(words.characters, maps.valid.shape, self.stride)
             characters = dice_sums(attention, masks[:, None], where & counted[:, None, :, None, None])
             if self.character.windows:
-                windows = self._window_sums(maps, words)
+                middles = self._window_sums(windows, words, maps.position)
         if maps.instance_cells is not None:
             kernels = self.instance.kernels(maps.instance_cells[words.cells])  # (R, M, C)
             attention = self.instance.dynamic_convolution(kernels, maps.feature).sigmoid()  # (R, M, H, W)
             masks = inside_map(words.outlines, maps.valid.shape, self.stride)  # (R, H, W)
             instances = dice_sums(attention[:, :, None], masks[:, None, None], where)
-        return Attended(slots, characters, windows, instances)
+        return Attended(slots, characters, middles, instances)
 
-    def _window_sums(self, maps: AttentionMaps, words: ReadCells) -> Tensor:
-        """See ``window_sums``; of the windows of words' characters, from the cells that words have."""
+    def _window_sums(self, windows: Tensor, words: ReadCells, position: Tensor) -> Tensor:
+        """See ``window_sums``; of the windows (R, M, L, 6) of words' characters, from the cells that words have."""
         regions = words.characters
         slot = torch.arange(regions.quads.shape[1], device=regions.count.device)
         filled = regions.known[:, None] & (slot < regions.count[:, None])  # (R, L)
         middle = torch.where(filled[..., None], regions.quads.mean(dim=2), 0.0)
-        windows = self.character.predict(maps.cells, words.cells)[1]
         counted = filled[:, None] & (words.weight > 0)[..., None]  # (R, M, L)
-        places = places_of(middle, maps.position, self.stride)
+        places = places_of(middle, position, self.stride)
         return window_sums(windows, words.cells, self.character.kernel_tower.grid_size, places[:, None], counted)

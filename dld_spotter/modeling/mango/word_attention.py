@@ -64,7 +64,7 @@ def _attend(
     size: tuple[int, int],
 ) -> Tensor:
     """(R, L, N) of the cells (R, M), with weights (R, M); the rest as ``CharacterAttention`` takes it."""
-    attention = character(cell_features, cells, features, position).float()  # (R, M, L, H, W)
-    attention = (attention[..., : size[0], : size[1]] * weight[..., None, None, None]).sum(dim=1)
+    attention, _ = character(cell_features, cells, features, position)  # (R, M, L, H, W)
+    attention = (attention.float()[..., : size[0], : size[1]] * weight[..., None, None, None]).sum(dim=1)
     grid = F.interpolate(attention, (GRID, GRID), mode="bilinear", align_corners=False, antialias=True).flatten(2)
     return grid / grid.sum(dim=2, keepdim=True).clamp(min=SMALLEST)

@@ -64,12 +64,13 @@ def test_a_steep_window_far_from_the_middle_of_the_image_is_exact_enough():
 def test_before_training_each_slot_looks_around_its_own_cell():
     attention = CharacterAttention(6, 16, 1, 4, GRID, 3, windows=True).eval()
     cell = 47
-    attended = attention(torch.zeros(GRID**2, 16), torch.tensor([cell]), torch.randn(16, 60, 60), position_of(60, 60))
+    given = torch.zeros(GRID**2, 16), torch.tensor([cell]), torch.randn(16, 60, 60), position_of(60, 60)
+    attended, windows = attention(*given)
+    assert torch.equal(windows, initial_window().expand(1, 3, 6))
     assert attended.shape == (1, 3, 60, 60)
     assert np.unravel_index(attended[0, 2].argmax(), (60, 60)) in {(r, c) for r in (26, 27) for c in (44, 45, 46)}
     value = attended[0, 0, 27, 45 + round(FIRST_DEVIATION * 6)].item()
     assert value == pytest.approx(1 / (1 + np.exp(0.5)), abs=0.02)
-    assert initial_window().shape == (6,)
 
 
 def test_places_of_pixels_in_an_image_with_padding():
