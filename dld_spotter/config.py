@@ -84,6 +84,16 @@ def _add_model_config(cfg: CN) -> None:
     lcnet.STAGE_CHANNELS = (48, 96, 192, 384)
     lcnet.BLOCKS = (2, 3, 5, 3)
 
+    # The reader of ROI_TEXT_HEAD.NAME "CropTextHead": channels of the stem at stride 2 and of the stages, of which the
+    # first two keep a quarter of the cut word's size and the others halve its rows; blocks a stage. This is the small
+    # text recogniser of PP-OCRv6.
+    reader = cfg.MODEL.PP_LCNET_READER = CN()
+    reader.STEM_CHANNELS = 48
+    reader.STAGE_CHANNELS = (96, 96, 192, 384)
+    reader.BLOCKS = (2, 1, 7, 3)
+    # 1 keeps the stem as it is, 2 the first stage as well, and so on.
+    reader.FREEZE_AT = 0
+
     _add_distillation_config(cfg)
 
     # Candidates covered by a don't-care region by more than this share of their own area are no negatives.

@@ -1,11 +1,17 @@
 #!/usr/bin/env python
-"""The backbone of a PP-OCRv6 text detector, from its ONNX file to a checkpoint for MODEL.WEIGHTS.
+"""The backbone of a PP-OCRv6 text detector or recogniser, from its ONNX file to a checkpoint for MODEL.WEIGHTS.
 
-The Python package rapidocr 3.10 brings the small detector's file along, in its folder models. Only this tool needs the
-package onnx; what it writes needs none. FPN and heads, which are not in the checkpoint, start afresh.
+The Python package rapidocr 3.10 brings the small ones' files along, in its folder models. Only this tool needs the
+package onnx; what it writes needs none. What is not in the checkpoint, such as FPN and heads, starts afresh.
 
     python tools/convert_pp_ocr.py PP-OCRv6_det_small.onnx pp_lcnet.pth --source "rapidocr 3.10.0"
     python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_PPLCNet.yaml MODEL.WEIGHTS pp_lcnet.pth
+
+With --reader it is a recogniser's, for ROI_TEXT_HEAD.NAME "CropTextHead"; its recurrent layers start afresh:
+
+    python tools/convert_pp_ocr.py PP-OCRv6_rec_small.onnx reader.pth --source "rapidocr 3.10.0" --reader \\
+        --opts MODEL.PIXEL_MEAN "[123.675, 116.28, 103.53]" MODEL.PIXEL_STD "[58.395, 57.12, 57.375]"
+    python tools/swap_reader.py dld_spotter/pretrained/synthetic-teacher/model.pth reader.pth spotter.pth
 """
 
 from __future__ import annotations
@@ -19,16 +25,22 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 from torch import nn
 
 from dld_spotter.config import load_cfg
 from dld_spotter.modeling import PPLCNetV4
+from dld_spotter.modeling.recognition.crop_text_head import CropEncoder, CropPooler, CropTextHead
+from dld_spotter.modeling.recognition.text_head import build_text_head
 
 PREFIX = "backbone.bottom_up."
+READER_PREFIX = "roi_heads.text_head."
+# The reader's recurrent layers, which the graph has not: training draws them.
+FRESH = "encoder.context."
 NOTICE = (
-    "Backbone of a PP-OCRv6 text detector, copyright its authors (Baidu, PaddleOCR), Apache License 2.0, "
-    "https://www.apache.org/licenses/LICENSE-2.0. Changed: taken out of the detector and stored under other names."
+    "Backbone of a PP-OCRv6 text {kind}, copyright its authors (Baidu, PaddleOCR), Apache License 2.0, "
+    "https://www.apache.org/licenses/LICENSE-2.0. Changed: taken out of the {kind} and stored under other names{more}."
 )
 # On outputs of up to about 20.
 TOLERANCE = 1e-3
@@ -50,12 +62,46 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("onnx", metavar="ONNX", type=Path, help="text detector of PP-OCRv6")
     parser.add_argument("output", metavar="OUTPUT", type=Path, help="checkpoint to write, .pth")
     parser.add_argument("--source", required=True, help="where the ONNX file is from, with its version; is noted")
+    parser.add_argument("--reader", action="store_true", help="the file is a text recogniser's, for CropTextHead")
     parser.add_argument("--half", action="store_true", help="store float16: half the size, about three digits")
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help="config options: MODEL.PP_LCNET.KEY VALUE")
     return parser
 
 
-def fill_backbone(backbone: PPLCNetV4, convolutions: list[Convolution]) -> None:
+class ReaderBackbone(nn.Module):
+    """The parts of ``CropTextHead`` that come from a recogniser, as one network."""
+
+    def __init__(self, pooler: CropPooler, encoder: CropEncoder):
+        super().__init__()
+        self.pooler, self.encoder = pooler, encoder
+
+    @property
+    def parts(self) -> list[nn.Module]:
+        """Stem and stages in the order in which they compute."""
+        return [self.pooler.stem, *self.pooler.stages, *self.encoder.stages]
+
+    def forward(self, image: torch.Tensor) -> dict[int, torch.Tensor]:
+        """What each stage hands on; in the graph, the last one's output is pooled first."""
+        outputs = {}
+        for index, part in enumerate(self.parts):
+            image = outputs[index] = part(image)
+        outputs[index] = nn.functional.avg_pool2d(image, (3, 2))
+        del outputs[0]
+        return outputs
+
+    def take_our_pixels(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
+        """Make of a network that wants pixels / 127.5 - 1 one that wants (pixels - mean) / deviation.
+
+        p / 127.5 - 1 = x deviation / 127.5 + (mean / 127.5 - 1); only at the border, whose zeros mean something else
+        now, does the result change.
+        """
+        conv = self.pooler.stem.conv1
+        with torch.no_grad():
+            conv.bias += (conv.weight * (mean / 127.5 - 1)[:, None, None]).sum(dim=(1, 2, 3))
+            conv.weight *= (deviation / 127.5)[:, None, None]
+
+
+def fill_backbone(backbone: nn.Module, convolutions: list[Convolution]) -> None:
     """Copy weights and biases, in the order in which both networks compute them; the detector's others follow.
 
     Raises:
@@ -63,26 +109,24 @@ def fill_backbone(backbone: PPLCNetV4, convolutions: list[Convolution]) -> None:
     """
     own = [(name, module) for name, module in backbone.named_modules() if isinstance(module, nn.Conv2d)]
     if len(convolutions) <= len(own):
-        raise ValueError(
-            f"{len(convolutions)} convolutions, but the backbone alone has {len(own)}; is it a PP-OCRv6 detector?"
-        )
+        raise ValueError(f"{len(convolutions)} convolutions, but the backbone alone has {len(own)}; is it of PP-OCRv6?")
     for index, ((name, module), found) in enumerate(zip(own, convolutions, strict=False)):
         shapes = [None if value is None else tuple(value.shape) for value in (found.weight, found.bias)]
         expected = [tuple(module.weight.shape), tuple(module.bias.shape)]
         if shapes != expected:
             raise ValueError(
                 f"convolution {index} has weight and bias of shape {shapes}, our '{name}' has {expected}; is it a "
-                "detector of another size? Set MODEL.PP_LCNET accordingly (--opts)."
+                "network of another size? Set MODEL.PP_LCNET or PP_LCNET_READER accordingly (--opts)."
             )
         with torch.no_grad():
             module.weight.copy_(torch.tensor(found.weight))
             module.bias.copy_(torch.tensor(found.bias))
 
 
-def stage_tensors(backbone: PPLCNetV4, convolutions: list[Convolution]) -> list[str]:
+def stage_tensors(parts: Iterable[nn.Module], convolutions: list[Convolution]) -> list[str]:
     """The graph's names of the backbone's outputs: each is what the convolution after the stage takes."""
     last, names = 0, []
-    for part in (backbone.stem, *backbone.stages.values()):
+    for part in parts:
         last += sum(isinstance(module, nn.Conv2d) for module in part.modules())
         names.append(convolutions[last].input)
     return names[1:]
@@ -103,7 +147,7 @@ def read_convolutions(graph) -> list[Convolution]:
     return found
 
 
-def largest_difference(backbone: PPLCNetV4, model, tensors: Iterable[str], size: tuple[int, int]) -> float:
+def largest_difference(backbone: nn.Module, model, tensors: Iterable[str], size: tuple[int, int]) -> float:
     """Between the backbone's outputs and the ONNX graph's ``tensors``, on noise of a size that 32 does not divide."""
     import onnx
     from onnx.reference import ReferenceEvaluator
@@ -120,7 +164,9 @@ def largest_difference(backbone: PPLCNetV4, model, tensors: Iterable[str], size:
     )
 
 
-def convert(path: Path, source: str, opts: list[str], *, half: bool = False) -> tuple[dict, float]:
+def convert(
+    path: Path, source: str, opts: list[str], *, half: bool = False, reader: bool = False
+) -> tuple[dict, float]:
     """The content of the checkpoint, and the largest difference between the outputs of both networks.
 
     Raises:
@@ -136,24 +182,45 @@ def convert(path: Path, source: str, opts: list[str], *, half: bool = False) -> 
         model = onnx.load_model_from_string(content)
     except Exception as error:  # the reader's own kinds of error are not public
         raise ValueError("cannot be read as ONNX; it may be damaged or not completely copied.") from error
-    backbone = PPLCNetV4(load_cfg(None, [*opts, "MODEL.DEVICE", "cpu"]), ShapeSpec(channels=3))
+    cfg = load_cfg(None, [*opts, "MODEL.DEVICE", "cpu"])
+    backbone, parts, size = (build_reader if reader else build_backbone)(cfg)
     convolutions = read_convolutions(model.graph)
     fill_backbone(backbone, convolutions)
-    difference = largest_difference(backbone, model, stage_tensors(backbone, convolutions), (75, 101))
+    difference = largest_difference(backbone, model, stage_tensors(parts, convolutions), size)
     if not difference < TOLERANCE:
         raise ValueError(
             f"with these weights our outputs differ from the graph's by {difference:.2g}; nothing is written."
         )
-    weights = {PREFIX + name: value.half() if half else value for name, value in backbone.state_dict().items()}
-    origin = {"file": path.name, "sha256": hashlib.sha256(content).hexdigest(), "source": source, "notice": NOTICE}
+    if reader:
+        backbone.take_our_pixels(torch.tensor(cfg.MODEL.PIXEL_MEAN), torch.tensor(cfg.MODEL.PIXEL_STD))
+    prefix = READER_PREFIX if reader else PREFIX
+    state = {name: value for name, value in backbone.state_dict().items() if not name.startswith(FRESH)}
+    weights = {prefix + name: value.half() if half else value for name, value in state.items()}
+    more = ", and made to take pixels of another normalisation" if reader else ""
+    notice = NOTICE.format(kind="recogniser" if reader else "detector", more=more)
+    origin = {"file": path.name, "sha256": hashlib.sha256(content).hexdigest(), "source": source, "notice": notice}
     return {"model": weights, "origin": origin}, difference
+
+
+def build_backbone(cfg: CfgNode) -> tuple[nn.Module, list[nn.Module], tuple[int, int]]:
+    """A detector's backbone, its parts, and the size of an image that both networks take; 32 does not divide it."""
+    backbone = PPLCNetV4(cfg, ShapeSpec(channels=3))
+    return backbone, [backbone.stem, *backbone.stages.values()], (75, 101)
+
+
+def build_reader(cfg: CfgNode) -> tuple[nn.Module, list[nn.Module], tuple[int, int]]:
+    """A recogniser's: as ``build_backbone``."""
+    cfg.merge_from_list(["MODEL.ROI_TEXT_HEAD.NAME", CropTextHead.__name__, "MODEL.ROI_TEXT_HEAD.IN_FEATURE", "image"])
+    head = build_text_head(cfg, ShapeSpec(channels=3, stride=1))
+    backbone = ReaderBackbone(head.pooler, head.encoder)
+    return backbone, backbone.parts, (48, 101)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Convert; returns 0, or 1 after a one-line error."""
     args = build_parser().parse_args(argv)
     try:
-        checkpoint, difference = convert(args.onnx, args.source, args.opts, half=args.half)
+        checkpoint, difference = convert(args.onnx, args.source, args.opts, half=args.half, reader=args.reader)
         torch.save(checkpoint, args.output)
     except (ImportError, KeyError, OSError, ValueError) as error:
         where = f"{args.onnx}: " if isinstance(error, ValueError) else ""

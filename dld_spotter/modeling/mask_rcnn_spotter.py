@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dld_spotter.modeling.backbone import specialize_convolutions, unfinished_feature
 from dld_spotter.modeling.jitter import pool_to_read
+from dld_spotter.modeling.recognition.crop_text_head import IMAGE
 from dld_spotter.modeling.spotter import (
     Glimpses,
     Pyramid,
@@ -62,8 +63,9 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
     def _freeze_detection(self) -> None:
         """No gradient for what does not read: the heads of detection, and the FPN's last layers of the other levels."""
         read_from = f"backbone.fpn_output{self.roi_heads.text_in_feature.removeprefix('p')}."
+        readers = ("roi_heads.text_head.",) + (() if self.roi_heads.text_in_feature == IMAGE else ("backbone.",))
         for name, parameter in self.named_parameters():
-            reads = name.startswith(("backbone.", "roi_heads.text_head."))
+            reads = name.startswith(readers)
             if not reads or (name.startswith("backbone.fpn_output") and not name.startswith(read_from)):
                 parameter.requires_grad_(False)
 
@@ -105,7 +107,9 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
     def pool(self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None) -> Tensor:
         """See ``Spotter.pool``."""
         name, before = self.roi_heads.text_in_feature, None
-        if features is None:
+        if name == IMAGE:
+            feature = images.tensor
+        elif features is None:
             feature, before = unfinished_feature(self.backbone, images.tensor, name)
         else:
             feature = features[name]
@@ -142,11 +146,8 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         return self.roi_heads.text_head.beam_search(reading, width)
 
     def rehearse(self, images: ImageList, work: Workload) -> None:
-        """See ``Spotter.rehearse``. RoI pooling has no weights: its output is made up.
-
-        The pooler's convolution runs over the whole map, as on a GPU; a CPU may spare itself what is far from words.
-        """
-        features = self.backbone(images.tensor)
+        """See ``Spotter.rehearse``. RoI pooling has no weights: its output is made up."""
+        features = self.roi_heads.with_image(images, self.backbone(images.tensor))
         self.proposal_generator.rpn_head([features[name] for name in self.proposal_generator.in_features])
         heads, batch_size = self.roi_heads, len(images.image_sizes)
         channels = features[heads.box_in_features[0]].shape[1]
@@ -156,7 +157,5 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         if words == 0:
             return
         heads.mask_head.layers(images.tensor.new_zeros(words, channels, *heads.mask_pooler.output_size))
-        pooler = heads.text_head.pooler
-        pooler.conv(features[heads.text_in_feature])
-        roi = pooler.upsample(images.tensor.new_zeros(words, pooler.out_channels, *pooler.output_size))
+        roi = heads.text_head.rehearse(features[heads.text_in_feature], words)
         heads.text_head.recognize(roi, roi.new_zeros(words, work.steps, dtype=torch.long))

@@ -24,7 +24,7 @@ def _convolution(
     out_channels: int,
     kernel_size: int,
     *,
-    stride: int = 1,
+    stride: int | tuple[int, int] = 1,
     padding: int = 0,
     groups: int = 1,
     activation: Callable[[Tensor], Tensor] | None = None,
@@ -71,7 +71,9 @@ class LCNetBlock(nn.Module):
         weigh_channels: whether squeeze-and-excitation follows the depthwise convolution.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, weigh_channels: bool = False):
+    def __init__(
+        self, in_channels: int, out_channels: int, *, stride: int | tuple[int, int] = 1, weigh_channels: bool = False
+    ):
         super().__init__()
         self.depthwise = _convolution(in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels)
         self.weigh = (
@@ -90,12 +92,23 @@ class LCNetBlock(nn.Module):
         return x + mixed if self.is_residual else mixed
 
 
+def build_stage(
+    in_channels: int, channels: int, blocks: int, stride: int | tuple[int, int] | None = None
+) -> nn.Sequential:
+    """Blocks of one stage; with ``stride`` the first has it, and neither weighs channels nor counts among the others.
+
+    Of the others, every other one weighs its channels, beginning with the first.
+    """
+    first = [] if stride is None else [LCNetBlock(in_channels, channels, stride=stride)]
+    others = [LCNetBlock(channels, channels, weigh_channels=i % 2 == 0) for i in range(blocks - len(first))]
+    return nn.Sequential(*first, *others)
+
+
 @BACKBONE_REGISTRY.register()
 class PPLCNetV4(Backbone):
     """Features "res2", "res3", ... of the strides 4, 8, ..., one from each stage of blocks.
 
-    The first block of every stage but the first halves the size. Of the blocks that keep it, every other one weighs its
-    channels, beginning with the first. Sizes that a stride does not divide are rounded up.
+    The first block of every stage but the first halves the size. Sizes that a stride does not divide are rounded up.
 
     Args:
         in_channels: of the image.
@@ -120,9 +133,7 @@ class PPLCNetV4(Backbone):
         self.stages = nn.ModuleDict()
         channels = stage_channels[0]
         for index, (width, number) in enumerate(zip(stage_channels, blocks, strict=True)):
-            halving = [] if index == 0 else [LCNetBlock(channels, width, stride=2)]
-            keeping = [LCNetBlock(width, width, weigh_channels=i % 2 == 0) for i in range(number - len(halving))]
-            self.stages[f"res{index + 2}"] = nn.Sequential(*halving, *keeping)
+            self.stages[f"res{index + 2}"] = build_stage(channels, width, number, None if index == 0 else 2)
             channels = width
         for part in [self.stem, *self.stages.values()][:freeze_at]:
             part.requires_grad_(False)

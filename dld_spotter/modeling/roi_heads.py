@@ -8,6 +8,7 @@ from detectron2.structures import Boxes, ImageList, Instances, pairwise_ioa
 from torch import Tensor, nn
 
 from dld_spotter.modeling.jitter import jitter_words
+from dld_spotter.modeling.recognition.crop_text_head import IMAGE
 from dld_spotter.modeling.recognition.text_head import build_text_head
 from dld_spotter.modeling.spotter import readable_words, target_tokens
 
@@ -80,15 +81,17 @@ class TextROIHeads(StandardROIHeads):
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
         name = cfg.MODEL.ROI_TEXT_HEAD.IN_FEATURE
+        image = {IMAGE: ShapeSpec(channels=len(cfg.MODEL.PIXEL_MEAN), stride=1)}
         return super().from_config(cfg, input_shape) | {
             "text_in_feature": name,
-            "text_head": build_text_head(cfg, input_shape[name]),
+            "text_head": build_text_head(cfg, (input_shape | image)[name]),
             "ignore_threshold": cfg.MODEL.IGNORE_REGION_THRESHOLD,
             "jitter": cfg.MODEL.ROI_TEXT_HEAD.JITTER,
         }
 
     def forward(self, images: ImageList, features: dict, proposals: list[Instances], targets=None):
         """As the parent; the losses hold ``loss_text``, the predictions ``pred_text`` and ``pred_text_scores``."""
+        features = self.with_image(images, features)
         if self.training:
             words = readable_words(targets)
             roi = self.pool_words(features, jitter_words(words, self.jitter))
@@ -97,10 +100,15 @@ class TextROIHeads(StandardROIHeads):
             return proposals, losses | self.text_head.losses(reading)
         return super().forward(images, features, proposals)
 
+    def with_image(self, images: ImageList, features: dict) -> dict:
+        """The feature maps, and the normalised images among them for a text head that sees pixels."""
+        return {**features, IMAGE: images.tensor} if self.text_in_feature == IMAGE else features
+
     def detection_losses(
         self, images: ImageList, features: dict, proposals: list[Instances], targets: list[Instances]
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Losses of all branches but the reading one, and the features of the readable words."""
+        features = self.with_image(images, features)
         _, losses = super().forward(images, features, proposals, targets)
         return losses, self.pool_words(features, jitter_words(readable_words(targets), self.jitter))
 

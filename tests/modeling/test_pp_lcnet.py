@@ -107,7 +107,7 @@ def test_converted_weights_give_what_the_published_graph_gives(converter, size):
     for name, feature in features.items():
         assert feature[0].detach().numpy() == pytest.approx(expected[name], abs=1e-9)
     # A stem of 5; blocks of 3 convolutions, of 5 with squeeze-and-excitation.
-    assert converter.stage_tensors(backbone, convolutions) == ["x13", "x24"]
+    assert converter.stage_tensors([backbone.stem, *backbone.stages.values()], convolutions) == ["x13", "x24"]
 
 
 def test_graphs_of_another_network_are_named(converter):

@@ -132,6 +132,16 @@ class AttentionTextHead(nn.Module):
         sizes = [i.image_size for i in instances]
         return self.pooler(features, [i.pred_boxes for i in instances], sizes, mask_probs=masks)
 
+    def rehearse(self, features: Tensor, words: int) -> Tensor:
+        """(words, C, rows, columns) made-up word features, after what costs anything on the way to them.
+
+        Pooling has no weights. The pooler's convolution runs over the whole map, as on a GPU; a CPU may spare itself
+        what is far from words.
+        """
+        pooler = self.pooler
+        pooler.conv(features)
+        return pooler.upsample(features.new_zeros(words, pooler.out_channels, *pooler.output_size))
+
     @torch.no_grad()
     def greedy(self, roi: Tensor) -> tuple[Tensor, Tensor]:
         """Token ids (R, T) and scores (R,) of word features, nothing fed in."""

@@ -181,9 +181,7 @@ class TextPerceptron(MapSpotter):
         words = len(images.image_sizes) * work.words
         if words == 0:
             return
-        pooler = self.text_head.pooler
-        pooler.conv(feature)
-        roi = pooler.upsample(images.tensor.new_zeros(words, pooler.out_channels, *pooler.output_size))
+        roi = self.text_head.rehearse(feature, words)
         self.text_head.recognize(roi, roi.new_zeros(words, work.steps, dtype=torch.long))
 
     def _locate(

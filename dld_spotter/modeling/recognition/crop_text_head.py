@@ -1,0 +1,158 @@
+"""A reader that sees the word's pixels, with the layers of PP-OCRv6's small recogniser.
+
+A stride-4 map of a small image has three rows for a word of 12 pixels, and a light backbone was trained to find
+text, not to tell letters apart. This head cuts each word out of the image instead and reads it with the convolutions of
+a recogniser whose weights are free (``tools/convert_pp_ocr.py``). The paper's bidirectional LSTMs and attention
+decoder follow, so that its distillation losses apply. It costs more a word than reading from the map.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import Conv2d, ShapeSpec
+from detectron2.structures import Boxes, Instances
+from torch import Tensor, nn
+
+from dld_spotter.data.charset import Charset
+from dld_spotter.modeling.pp_lcnet import TwoBranchStem, build_stage
+from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder, kaiming_matrices
+from dld_spotter.modeling.recognition.encoder import BidirectionalLSTM
+from dld_spotter.modeling.recognition.rectifier import WordRectifier
+from dld_spotter.modeling.recognition.text_head import ROI_TEXT_HEAD_REGISTRY, AttentionTextHead
+from dld_spotter.structures import WordPolygons
+
+# ROI_TEXT_HEAD.IN_FEATURE of heads that see the image itself.
+IMAGE = "image"
+# Stages of the recogniser that keep the stem's size; their output are the word features.
+EARLY_STAGES = 2
+STEM_STRIDE = 4
+# Later stages halve the rows and keep the columns.
+HALVE_ROWS = (2, 1)
+
+
+class CropPooler(nn.Module):
+    """Words cut out of the image, then stem and first stages of the recogniser: features of a quarter of the size.
+
+    Args:
+        in_channels: of the image.
+        stem_channels: at half the cut's size.
+        stage_channels, blocks: of the first stages.
+        output_size: rows and columns of the word features.
+        vertical_ratio: see ``WordRectifier``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        stem_channels: int,
+        stage_channels: Sequence[int],
+        blocks: Sequence[int],
+        output_size: tuple[int, int],
+        vertical_ratio: float = 1.5,
+    ):
+        super().__init__()
+        rows, columns = output_size
+        self.rectifier = WordRectifier((STEM_STRIDE * rows, STEM_STRIDE * columns), vertical_ratio)
+        self.stem = TwoBranchStem(in_channels, stem_channels, stage_channels[0])
+        self.stages = _stages(stage_channels[0], stage_channels, blocks, [None] + [1] * (len(blocks) - 1))
+        self.out_channels, self.output_size = stage_channels[-1], tuple(output_size)
+
+    def forward(
+        self,
+        images: Tensor,
+        boxes: Sequence[Boxes],
+        polygons: Sequence[WordPolygons] | None = None,
+        mask_probs: Tensor | None = None,
+    ) -> Tensor:
+        """As ``WordRectifier``; returns (R, out_channels, *output_size)."""
+        pictures = self.rectifier(images, boxes, polygons, mask_probs)
+        if len(pictures) == 0:
+            return images.new_zeros(0, self.out_channels, *self.output_size)
+        return self.see(pictures)
+
+    def see(self, pictures: Tensor) -> Tensor:
+        """(R, in_channels, 4 rows, 4 columns) pictures of words to (R, out_channels, rows, columns)."""
+        return self.stages(self.stem(pictures.contiguous(memory_format=torch.channels_last)))
+
+
+class CropEncoder(nn.Module):
+    """The recogniser's later stages, the mean over the rows, and two bidirectional LSTMs along the columns.
+
+    Args:
+        in_channels: of the word features.
+        stage_channels, blocks: of the later stages, each of which halves the rows.
+        hidden_size: units of each LSTM direction, and width of the contextual features.
+    """
+
+    def __init__(self, in_channels: int, stage_channels: Sequence[int], blocks: Sequence[int], hidden_size: int):
+        super().__init__()
+        self.stages = _stages(in_channels, stage_channels, blocks, [HALVE_ROWS] * len(blocks))
+        self.context = nn.Sequential(
+            BidirectionalLSTM(stage_channels[-1], hidden_size), BidirectionalLSTM(hidden_size, hidden_size)
+        )
+        kaiming_matrices(self.context)
+
+    def forward(self, roi: Tensor) -> Tensor:
+        """(R, C, rows, columns) word features to (R, columns, hidden_size) contextual features."""
+        return self.context(self.stages(roi).mean(dim=2).transpose(1, 2))
+
+
+def _stages(in_channels: int, channels: Sequence[int], blocks: Sequence[int], strides: Sequence) -> nn.Sequential:
+    inputs = [in_channels, *channels[:-1]]
+    return nn.Sequential(*map(build_stage, inputs, channels, blocks, strides))
+
+
+@ROI_TEXT_HEAD_REGISTRY.register()
+class CropTextHead(AttentionTextHead):
+    """AttentionTextHead on words cut out of the image; ``ROI_TEXT_HEAD.IN_FEATURE`` is "image".
+
+    Layers are those of ``MODEL.PP_LCNET_READER``; POOLER_MARGIN, CONV_DIM, NORM and UPSAMPLE mean nothing here.
+
+    Args:
+        freeze_at: of stem and stages, the first so many stay as they are.
+        kwargs: as AttentionTextHead.
+    """
+
+    @configurable
+    def __init__(self, *, freeze_at: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        for part in [self.pooler.stem, *self.pooler.stages, *self.encoder.stages][:freeze_at]:
+            part.requires_grad_(False)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict:
+        head, reader = cfg.MODEL.ROI_TEXT_HEAD, cfg.MODEL.PP_LCNET_READER
+        if head.IN_FEATURE != IMAGE:
+            raise ValueError(f'MODEL.ROI_TEXT_HEAD.IN_FEATURE is "{head.IN_FEATURE}"; CropTextHead needs "{IMAGE}".')
+        charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
+        channels, blocks, early = reader.STAGE_CHANNELS, reader.BLOCKS, EARLY_STAGES
+        return {
+            "pooler": CropPooler(
+                input_shape.channels,
+                reader.STEM_CHANNELS,
+                channels[:early],
+                blocks[:early],
+                head.POOLER_RESOLUTION,
+                head.VERTICAL_RATIO,
+            ),
+            "encoder": CropEncoder(channels[early - 1], channels[early:], blocks[early:], head.HIDDEN_SIZE),
+            "decoder": AttentionDecoder(charset.num_tokens, head.HIDDEN_SIZE, head.HIDDEN_SIZE),
+            "charset": charset,
+            "max_length": cfg.MODEL.TEXT.MAX_LENGTH,
+            "loss_weight": head.LOSS_WEIGHT,
+            "freeze_at": reader.FREEZE_AT,
+        }
+
+    def pool_words(self, features: Tensor, words: Sequence[Instances], before: Conv2d | None = None) -> Tensor:
+        """As the parent; ``features`` are the normalised images, which nothing comes ``before``."""
+        return self.pooler(features, [w.gt_boxes for w in words], polygons=[w.gt_masks for w in words])
+
+    def pool_detections(self, features: Tensor, instances: Sequence[Instances]) -> Tensor:
+        """As the parent; ``features`` are the normalised images."""
+        masks = torch.cat([i.pred_masks for i in instances])
+        return self.pooler(features, [i.pred_boxes for i in instances], mask_probs=masks)
+
+    def rehearse(self, features: Tensor, words: int) -> Tensor:
+        """As the parent."""
+        return self.pooler.see(features.new_zeros(words, features.shape[1], *self.pooler.rectifier.size))

@@ -1,0 +1,71 @@
+#!/usr/bin/env python
+"""A checkpoint with one spotter's detector and another's reader.
+
+    python tools/swap_reader.py DETECTOR.pth READER.pth joined.pth
+
+Of the reader's three parts, pooler (what sees the word), encoder and decoder, those that READER has take the place of
+DETECTOR's; all other weights are DETECTOR's. Readers that share feature maps with the detector want training together
+afterwards; those that see pixels ("CropTextHead") do not.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+READER = "roi_heads.text_head."
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("detector", type=Path, metavar="DETECTOR", help="checkpoint whose detector is wanted")
+    parser.add_argument("reader", type=Path, metavar="READER", help="checkpoint whose reader is wanted")
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="checkpoint to write, .pth")
+    return parser
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint.
+
+    Raises:
+        ValueError: the file is no checkpoint of a spotter.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of many kinds
+        raise ValueError(f"{path} cannot be read as a checkpoint; is it complete?") from error
+    weights = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(weights, dict) or not any(name.startswith(READER) for name in weights):
+        raise ValueError(f"{path} has no weights {READER}*: is it a checkpoint of a Mask R-CNN spotter?")
+    return weights
+
+
+def swap(detector: dict[str, Tensor], reader: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of both by name, as the module's docstring says; the charset goes with its owner's decoder."""
+    reading = {name: value for name, value in reader.items() if name.startswith(READER)}
+    parts = {name.split(".")[2] for name in reading}
+    kept = {n: v for n, v in detector.items() if not n.startswith(READER) or n.split(".")[2] not in parts}
+    return kept | reading
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the checkpoint; 0, or 1 after one sentence about what is wrong."""
+    args = get_parser().parse_args(argv)
+    try:
+        joined = swap(read_weights(args.detector), read_weights(args.reader))
+        torch.save({"model": joined}, args.output)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    taken = sorted({name.split(".")[2] for name in joined if name.startswith(READER)})
+    print(f"{args.output}: {len(joined)} weights; the reader has {', '.join(taken)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
