@@ -46,7 +46,8 @@ def _add_model_config(cfg: CN) -> None:
 
     head = cfg.MODEL.ROI_TEXT_HEAD = CN()
     head.NAME = "AttentionTextHead"
-    # The feature map that words are read from (the paper: the stride-4 map of the FPN).
+    # The feature map that words are read from (the paper: the stride-4 map of the FPN). With the name "CropTextHead"
+    # it is "image": each word is cut out, and MODEL.PP_LCNET_READER says how it is read.
     head.IN_FEATURE = "p2"
     # Rows and columns of a word's features; (16, 64) is the paper's larger variant.
     head.POOLER_RESOLUTION = (8, 32)

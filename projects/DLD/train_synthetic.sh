@@ -7,9 +7,10 @@
 #   PROCESSES=8 bash projects/DLD/train_synthetic.sh          in so many; of each one thread
 #   bash projects/DLD/train_synthetic.sh MODEL.DEVICE cuda    on one GPU; config options go to every stage
 #
-# The backbone starts from the small text detector of PP-OCRv6, which the package rapidocr (Apache-2.0) holds. Get it with
+# The backbone starts from the small text detector of PP-OCRv6, and the reader that sees pixels from its small recogniser;
+# the package rapidocr (Apache-2.0) holds both. Get them with
 #   pip install onnx && pip install --no-deps --target rapidocr_files rapidocr==3.10.0
-# and set PP_OCR_ONNX to rapidocr_files/rapidocr/models/PP-OCRv6_det_small.onnx.
+# and set PP_OCR_MODELS to rapidocr_files/rapidocr/models.
 #
 # The model that knows photographs is trained, too, where datasets/photos (images, train.json, val.json) and
 # datasets/word_pages are; projects/DLD/README.md says how they were made.
@@ -40,8 +41,12 @@ train() { # config, output folder, number of processes
 
 [[ -e "$sources/LICENCES.txt" ]] || "$python" tools/fetch_fonts.py --output "$sources"
 grep -qs "^@expo-google-fonts/" "$sources/LICENCES.txt" || "$python" tools/fetch_fonts.py --output "$sources" --web-fonts
+models="${PP_OCR_MODELS:-}"
 [[ -e "$sources/pp_lcnet.pth" ]] || "$python" tools/convert_pp_ocr.py \
-    "${PP_OCR_ONNX:?set it to the path of PP-OCRv6_det_small.onnx}" "$sources/pp_lcnet.pth" --source "rapidocr 3.10.0"
+    "${models:?set PP_OCR_MODELS}/PP-OCRv6_det_small.onnx" "$sources/pp_lcnet.pth" --source "rapidocr 3.10.0"
+[[ -e "$sources/reader.pth" ]] || "$python" tools/convert_pp_ocr.py \
+    "${models:?set PP_OCR_MODELS}/PP-OCRv6_rec_small.onnx" "$sources/reader.pth" --source "rapidocr 3.10.0" --reader \
+    --opts MODEL.PIXEL_MEAN "[123.675, 116.28, 103.53]" MODEL.PIXEL_STD "[58.395, 57.12, 57.375]"
 draw reading train reading 0 2400
 draw train train scenes 1 3000
 draw test test scenes 2 500
@@ -56,6 +61,11 @@ train 3_Reading 3_reading
 train 4_Teacher 4_teacher
 train 5_Reading 5_reading
 train 6_Teacher 6_teacher
+# The same detector with a reader that sees pixels.
+[[ -e output/synthetic/6_teacher_with_reader.pth ]] || "$python" tools/swap_reader.py \
+    output/synthetic/6_teacher/model_final.pth "$sources/reader.pth" output/synthetic/6_teacher_with_reader.pth
+train 6_Reader_Decoder 6_reader_decoder
+train 6_Reader 6_reader
 
 # On scenes that the teacher has not seen: it reads those that it learnt from better than others.
 [[ -e output/synthetic/7_selector/gamma4.pth ]] || "$python" tools/fit_selector.py --data-set drawn_select \
@@ -87,4 +97,8 @@ done
 if [[ -e datasets/photos/train.json && -e datasets/word_pages/pages.json ]]; then
     train 8_Reading_photos 8_reading_photos
     train 9_Photos 9_photos
+    [[ -e output/synthetic/9_photos_with_reader.pth ]] || "$python" tools/swap_reader.py \
+        output/synthetic/9_photos/model_final.pth output/synthetic/6_reader/model_final.pth \
+        output/synthetic/9_photos_with_reader.pth
+    train 9_Reader_photos 9_reader_photos
 fi

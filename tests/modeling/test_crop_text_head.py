@@ -194,3 +194,8 @@ def test_what_is_no_checkpoint_is_said(tmp_path, capsys):
     for name, message in (("list.pth", "has no weights"), ("text.pth", "cannot be read"), ("none.pth", "none.pth")):
         assert swap_reader.main([str(tmp_path / name)] * 2 + [str(tmp_path / "out.pth")]) == 1
         assert message in capsys.readouterr().err and not (tmp_path / "out.pth").exists()
+
+
+def test_text_perceptron_has_no_use_for_it():
+    with pytest.raises(ValueError, match="NAME is 'CropTextHead', which pools boxes"):
+        build_model(toy.tiny_cfg(*CROP, *TINY, "MODEL.META_ARCHITECTURE", "TextPerceptron"))
