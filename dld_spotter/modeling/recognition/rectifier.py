@@ -140,7 +140,7 @@ def word_frames(points: Tensor, inside: Tensor, cell: Tensor, vertical_ratio: fl
     angle = torch.where(upright, angle - quarter * angle.sign(), angle)
     angle = torch.where(angle < -math.radians(STEEPEST_RISE), angle + math.pi, angle)
     telling = ((ratio - LEVEL) / (TELLING - LEVEL)).clamp(0, 1)
-    angle = torch.where(ratio > vertical_ratio, angle, angle * telling)
+    angle = torch.where(angle.abs() > quarter / 2, angle, angle * telling)
 
     along = torch.stack([angle.cos(), angle.sin()], dim=1)
     down = torch.stack([-along[:, 1], along[:, 0]], dim=1)
