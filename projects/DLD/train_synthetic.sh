@@ -94,6 +94,16 @@ for spotter in TextPerceptron MANGO; do
     train "7_DLD_${spotter}_gamma2" "7_dld_${folder}_gamma2" 1
 done
 
+# Students whose reader sees pixels.
+for method in Vanilla_0.5 SKD-only; do
+    folder="$(tr '[:upper:]-' '[:lower:]_' <<<"$method")"
+    train "7_Pixels_$method" "7_pixels_$folder" 1
+done
+[[ -e output/synthetic/7_pixels_selector/gamma8.pth ]] || "$python" tools/fit_selector.py --data-set drawn_select \
+    --limit 800 --iterations 1000 --gammas 0.1 0.3 1 2 4 8 --output output/synthetic/7_pixels_selector \
+    --config-file configs/synthetic/7_Pixels_DLD.yaml "${options[@]}" \
+    MODEL.WEIGHTS output/synthetic/6_reader/model_final.pth
+
 if [[ -e datasets/photos/train.json && -e datasets/word_pages/pages.json ]]; then
     train 8_Reading_photos 8_reading_photos
     train 9_Photos 9_photos
