@@ -3,6 +3,7 @@
 The layers are those of the DLD paper's light recogniser. Shapes: R words, C channels, N positions.
 """
 
+import torch
 from detectron2.layers import Conv2d, get_norm
 from fvcore.nn import weight_init
 from torch import Tensor, nn
@@ -69,4 +70,9 @@ class BidirectionalLSTM(nn.Module):
     def forward(self, sequence: Tensor) -> Tensor:
         """(R, N, in_channels) to (R, N, hidden_size)."""
         self.lstm.flatten_parameters()
-        return self.linear(self.lstm(sequence)[0])
+        if sequence.device.type != "cpu":
+            return self.linear(self.lstm(sequence)[0])
+        # Not every CPU has bfloat16 LSTMs: without AVX-512 oneDNN refuses them.
+        with torch.autocast("cpu", enabled=False):
+            recurrent = self.lstm(sequence.to(self.lstm.weight_ih_l0.dtype))[0]
+        return self.linear(recurrent)
