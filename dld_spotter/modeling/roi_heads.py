@@ -7,7 +7,7 @@ from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, 
 from detectron2.structures import Boxes, ImageList, Instances, pairwise_ioa
 from torch import Tensor, nn
 
-from dld_spotter.modeling.jitter import jitter_words
+from dld_spotter.modeling.jitter import WordJitter
 from dld_spotter.modeling.recognition.crop_text_head import IMAGE
 from dld_spotter.modeling.recognition.text_head import build_text_head
 from dld_spotter.modeling.spotter import readable_words, target_tokens
@@ -59,7 +59,7 @@ class TextROIHeads(StandardROIHeads):
         text_in_feature: name of the feature map that is read from.
         text_head: what reads.
         ignore_threshold: proposals with more than this share of their area in a don't-care region are no negatives.
-        jitter: in training, words are read in places moved by up to this share of their shorter side.
+        jitter: moves the places in which words are read in training; None for the true ones.
     """
 
     @configurable
@@ -69,11 +69,11 @@ class TextROIHeads(StandardROIHeads):
         text_in_feature: str,
         text_head: nn.Module,
         ignore_threshold: float = 0.5,
-        jitter: float = 0.0,
+        jitter: WordJitter | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.jitter = jitter
+        self.jitter = jitter or WordJitter()
         self.text_in_feature = text_in_feature
         self.text_head = text_head
         self.ignore_threshold = ignore_threshold
@@ -86,7 +86,7 @@ class TextROIHeads(StandardROIHeads):
             "text_in_feature": name,
             "text_head": build_text_head(cfg, (input_shape | image)[name]),
             "ignore_threshold": cfg.MODEL.IGNORE_REGION_THRESHOLD,
-            "jitter": cfg.MODEL.ROI_TEXT_HEAD.JITTER,
+            "jitter": WordJitter.from_config(cfg),
         }
 
     def forward(self, images: ImageList, features: dict, proposals: list[Instances], targets=None):
@@ -94,7 +94,7 @@ class TextROIHeads(StandardROIHeads):
         features = self.with_image(images, features)
         if self.training:
             words = readable_words(targets)
-            roi = self.pool_words(features, jitter_words(words, self.jitter))
+            roi = self.pool_words(features, self.jitter(words))
             reading = self.text_head.recognize(roi, target_tokens(words))
             proposals, losses = super().forward(images, features, proposals, targets)
             return proposals, losses | self.text_head.losses(reading)
@@ -110,7 +110,7 @@ class TextROIHeads(StandardROIHeads):
         """Losses of all branches but the reading one, and the features of the readable words."""
         features = self.with_image(images, features)
         _, losses = super().forward(images, features, proposals, targets)
-        return losses, self.pool_words(features, jitter_words(readable_words(targets), self.jitter))
+        return losses, self.pool_words(features, self.jitter(readable_words(targets)))
 
     def pool_words(self, features: dict, words: list[Instances]) -> Tensor:
         """(R, C, rows, columns) features of words in their true places."""

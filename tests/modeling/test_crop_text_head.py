@@ -164,6 +164,20 @@ def test_a_distilled_step_with_every_tensor_in_its_place():
     assert all(p.grad is not None for n, p in model.student.named_parameters() if n.startswith(READER))
 
 
+def test_a_smaller_reader_learns_from_a_larger_one_for_less():
+    opts = ["MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION", [4, 24], "MODEL.PP_LCNET_READER.HEIGHTS", 4.0]
+    model = build(*CROP, *TINY, "MODEL.DLD.STUDENT_OPTS", opts)
+    student, teacher = model.student.roi_heads.text_head.pooler, model.teacher.roi_heads.text_head.pooler
+    assert (student.rectifier.size, student.rectifier.heights) == ((16, 96), 4)
+    assert (teacher.rectifier.size, teacher.rectifier.heights) == ((32, 128), 4)
+    with EventStorage():
+        losses = model(toy_batch((2, 1)))
+    assert all(loss.isfinite() for loss in losses.values())
+    costs = [CostModel(m, Workload(10, 10, 5)).student((96, 128), 1.0) for m in (model.student, model.teacher)]
+    assert costs[0]["recognition"] < 0.6 * costs[1]["recognition"]
+    assert costs[0]["backbone"] == costs[1]["backbone"]
+
+
 def test_costs_are_counted_by_the_words():
     model = spotter()
     counts = [CostModel(model, Workload(10, words, 5)).student((96, 128), 1.0)["recognition"] for words in (0, 1, 3)]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from detectron2.structures import Instances
 
-from dld_spotter.modeling.jitter import jitter_words
+from dld_spotter.modeling.jitter import WordJitter
 from dld_spotter.structures import WordPolygons
 
 
@@ -23,7 +23,7 @@ TALL = [[100, 10], [110, 10], [110, 90], [100, 90]]
 def test_sides_move_by_up_to_the_share_of_the_shorter_side():
     torch.manual_seed(0)
     before = words(*[TALL] * 500)
-    (after,) = jitter_words([before], 0.2)
+    (after,) = WordJitter(0.2)([before])
     moves = (after.gt_boxes.tensor - before.gt_boxes.tensor).numpy()
     assert np.abs(moves).max() <= 0.2 * 10 + 1e-4
     # Uniform in +-2: standard deviation 2 / sqrt(3), each side for itself.
@@ -34,7 +34,7 @@ def test_sides_move_by_up_to_the_share_of_the_shorter_side():
 def test_outlines_are_stretched_with_their_boxes():
     torch.manual_seed(1)
     before = words(SLANTED, TALL)
-    (after,) = jitter_words([before], 0.3)
+    (after,) = WordJitter(0.3)([before])
     box, moved = before.gt_boxes.tensor.numpy(), after.gt_boxes.tensor.numpy()
     for i in range(2):
         for axis in range(2):  # through the corners of both boxes runs a straight line
@@ -45,16 +45,30 @@ def test_outlines_are_stretched_with_their_boxes():
     np.testing.assert_allclose(after.gt_masks.get_bounding_boxes().tensor.numpy(), moved, atol=1e-4)
 
 
+def test_ends_are_moved_outwards_now_and_then():
+    torch.manual_seed(2)
+    before = words(*[TALL] * 1000, *[[[10, 20], [50, 20], [50, 30], [10, 30]]] * 1000)
+    (after,) = WordJitter(ends=0.8)([before])
+    moves = (after.gt_boxes.tensor - before.gt_boxes.tensor).numpy().reshape(2, 1000, 4) * [-1, -1, 1, 1]
+    for kind, ends, sides in ((0, [1, 3], [0, 2]), (1, [0, 2], [1, 3])):  # a tall word ends above and below
+        assert np.all(moves[kind][:, sides] == 0)
+        far = moves[kind][:, ends]
+        assert far.min() == 0
+        assert 7 < far.max() <= 8
+        assert 0.08 < (far > 0).mean() < 0.12  # a tenth
+        np.testing.assert_allclose(far[far > 0].mean(), 4, rtol=0.15)
+
+
 def test_what_was_given_stays_and_other_fields_are_kept():
     before = words(SLANTED)
     outline = before.gt_masks.tensor.clone()
-    (after,) = jitter_words([before], 0.3)
+    (after,) = WordJitter(0.3)([before])
     assert torch.equal(before.gt_masks.tensor, outline) and torch.equal(after.gt_text, before.gt_text)
     assert after.image_size == (100, 200)
-    (same,) = jitter_words([before], 0.0)
+    (same,) = WordJitter(0.0)([before])
     assert same is before
 
 
 def test_images_without_words_stay_so():
-    (after,) = jitter_words([words(SLANTED)[:0]], 0.3)
+    (after,) = WordJitter(0.3)([words(SLANTED)[:0]])
     assert len(after) == 0 and after.gt_masks.tensor.shape == (0, 4, 2)

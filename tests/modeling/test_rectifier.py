@@ -28,8 +28,8 @@ def rectangle(centre, length, height, degrees):
     return WordPolygons.from_list([[centre + (u * along + v * down) / 2 for u, v in corners]])
 
 
-def cut(polygons, images=None, size=SIZE):
-    rectifier = WordRectifier(size)
+def cut(polygons, images=None, size=SIZE, heights=0.0):
+    rectifier = WordRectifier(size, heights=heights)
     return rectifier(ramps() if images is None else images, [polygons.get_bounding_boxes()], polygons=[polygons])
 
 
@@ -50,6 +50,17 @@ def test_a_long_word_is_compressed():
     word = cut(WordPolygons.from_list([[40, 50, 360, 50, 360, 82, 40, 82]]))[0]
     assert word[0, 16, -1].item() == pytest.approx(360 + MARGIN * 32, abs=3)
     assert word[0].min() > 30
+
+
+def test_a_coarser_picture_of_other_proportions_may_show_the_same():
+    polygons = WordPolygons.from_list([[40, 50, 120, 50, 120, 82, 40, 82]])
+    fine, coarse = cut(polygons)[0, 0], cut(polygons, size=(16, 96), heights=4)[0, 0]
+    margin = MARGIN * 32
+    step = 4 * (32 + 2 * margin) / 96  # 96 columns over four heights, as 128 are in the finer one
+    filled = int((80 + 2 * margin) / step)
+    np.testing.assert_allclose(coarse[8, :filled], 40 - margin + (np.arange(filled) + 0.5) * step, atol=1e-2)
+    assert not coarse[:, filled + 1 :].any()
+    assert abs(coarse[8].max() - fine[16].max()) < step
 
 
 @pytest.mark.parametrize("degrees", [-70, -45, -30, -10, 0, 15, 30, 50, 80, 90])

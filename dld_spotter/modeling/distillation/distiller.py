@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from dld_spotter.data.charset import PAD
 from dld_spotter.modeling.distillation.skd import feature_loss, sequence_loss
@@ -44,15 +45,15 @@ class ReadingDistiller:
             num_steps, num_words: what sums are divided by (see ``batch.global_counts``).
 
         Raises:
-            ValueError: the features differ in shape, or the spotter lacks what a loss compares.
+            ValueError: the features differ in channels, or the spotter lacks what a loss compares.
         """
         weights, losses = self.weights, {}
-        if weights.eta_roi > 0 or weights.eta_context > 0:
-            check_shapes(read, taught)
         if weights.eta_roi > 0:
-            losses["loss_skd_roi"] = weights.eta_roi * feature_loss(read.roi, taught.roi, num_words)
+            pair = alike(read.roi, taught.roi, "word features")
+            losses["loss_skd_roi"] = weights.eta_roi * feature_loss(*pair, num_words)
         if weights.eta_context > 0:
-            losses["loss_skd_context"] = weights.eta_context * feature_loss(read.context, taught.context, num_words)
+            pair = alike(read.context, taught.context, "contextual features")
+            losses["loss_skd_context"] = weights.eta_context * feature_loss(*pair, num_words)
         if weights.eta_sequence > 0:
             found = teacher.beam_search(taught, max(self.beam_width, self.num_sequences))
             sequences, scores = (part[:, : self.num_sequences] for part in found)
@@ -87,13 +88,23 @@ class ReadingDistiller:
         return losses
 
 
-def check_shapes(read: Reading, taught: Reading) -> None:
-    """Raise ValueError where a student's word features differ in size from its teacher's."""
-    if read.roi.shape != taught.roi.shape:
-        sizes = tuple(read.roi.shape[1:]), tuple(taught.roi.shape[1:])
+def alike(student: Tensor, teacher: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    """Features of the same size: a student's smaller or larger map of a word is resized to its teacher's, bilinearly.
+
+    Args:
+        student, teacher: (R, C, rows, columns), or (R, positions, C) along the word.
+
+    Raises:
+        ValueError: they differ in channels.
+    """
+    along = student.dim() == 3
+    own, given = (t.transpose(1, 2)[:, :, None] if along else t for t in (student, teacher))
+    if own.shape[1] != given.shape[1]:
         raise ValueError(
-            "the student's word features are {}, the teacher's {}: give both the same ROI_TEXT_HEAD.CONV_DIM and "
-            "POOLER_RESOLUTION, or the student half the resolution and UPSAMPLE (MODEL.DLD.STUDENT_OPTS).".format(
-                *sizes
-            )
+            f"the student's {name} have {own.shape[1]} channels, the teacher's {given.shape[1]}: give both the same "
+            "ROI_TEXT_HEAD.CONV_DIM and HIDDEN_SIZE (MODEL.DLD.STUDENT_OPTS)."
         )
+    if own.shape[2:] != given.shape[2:] and len(own) > 0:
+        own = F.interpolate(own.float(), size=given.shape[2:], mode="bilinear", align_corners=False)
+        student = own[:, :, 0].transpose(1, 2) if along else own
+    return student, teacher

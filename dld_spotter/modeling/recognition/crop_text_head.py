@@ -39,7 +39,7 @@ class CropPooler(nn.Module):
         stem_channels: at half the cut's size.
         stage_channels, blocks: of the first stages.
         output_size: rows and columns of the word features.
-        vertical_ratio: see ``WordRectifier``.
+        vertical_ratio, heights: see ``WordRectifier``.
     """
 
     def __init__(
@@ -50,10 +50,11 @@ class CropPooler(nn.Module):
         blocks: Sequence[int],
         output_size: tuple[int, int],
         vertical_ratio: float = 1.5,
+        heights: float = 0.0,
     ):
         super().__init__()
         rows, columns = output_size
-        self.rectifier = WordRectifier((STEM_STRIDE * rows, STEM_STRIDE * columns), vertical_ratio)
+        self.rectifier = WordRectifier((STEM_STRIDE * rows, STEM_STRIDE * columns), vertical_ratio, heights)
         self.stem = TwoBranchStem(in_channels, stem_channels, stage_channels[0])
         self.stages = _stages(stage_channels[0], stage_channels, blocks, [None] + [1] * (len(blocks) - 1))
         self.out_channels, self.output_size = stage_channels[-1], tuple(output_size)
@@ -135,6 +136,7 @@ class CropTextHead(AttentionTextHead):
                 blocks[:early],
                 head.POOLER_RESOLUTION,
                 head.VERTICAL_RATIO,
+                reader.HEIGHTS,
             ),
             "encoder": CropEncoder(channels[early - 1], channels[early:], blocks[early:], head.HIDDEN_SIZE),
             "decoder": AttentionDecoder(charset.num_tokens, head.HIDDEN_SIZE, head.HIDDEN_SIZE),

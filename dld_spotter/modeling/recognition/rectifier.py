@@ -29,19 +29,21 @@ STEEPEST_RISE = 75.0
 class WordRectifier(nn.Module):
     """The least rectangle around each word's mask, along the mask's main axis, as a small picture.
 
-    Words keep their proportions: a short word fills the left of its picture and the rest is zero, which is the mean
-    colour of a normalised image; a word longer than the picture's proportions is compressed. Words that are taller
-    than ``vertical_ratio`` times their width are read from top to bottom.
+    Words keep their proportions, or with ``heights`` are all stretched alike: a short word fills the left of its
+    picture and the rest is zero, which is the mean colour of a normalised image; a longer word than fits is compressed.
+    Words that are taller than ``vertical_ratio`` times their width are read from top to bottom.
 
     Args:
         size: rows and columns of the picture.
         vertical_ratio: see above.
+        heights: how many heights of the word fill the picture's length; 0: as many as keep its proportions.
     """
 
-    def __init__(self, size: tuple[int, int], vertical_ratio: float = 1.5):
+    def __init__(self, size: tuple[int, int], vertical_ratio: float = 1.5, heights: float = 0.0):
         super().__init__()
         self.size = tuple(size)
         self.vertical_ratio = vertical_ratio
+        self.heights = heights or size[1] / size[0]
 
     def forward(
         self,
@@ -78,7 +80,7 @@ class WordRectifier(nn.Module):
         rows, columns = self.size
         origin, along, length, height = frames[:, :2], frames[:, 2:4], frames[:, 4:5], frames[:, 5:6]
         down = torch.stack([-along[:, 1], along[:, 0]], dim=1)
-        span = torch.maximum(length, height * columns / rows)
+        span = torch.maximum(length, height * self.heights)
         u = (torch.arange(columns, device=images.device) + 0.5) / columns * span  # (R, columns)
         v = (torch.arange(rows, device=images.device) + 0.5) / rows * height
         grid = (

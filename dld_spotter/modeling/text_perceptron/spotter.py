@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dld_spotter.data.charset import PAD
 from dld_spotter.modeling.backbone import unfinished_feature
-from dld_spotter.modeling.jitter import jitter_words, pool_to_read
+from dld_spotter.modeling.jitter import WordJitter, pool_to_read
 from dld_spotter.modeling.map_spotter import MapSpotter
 from dld_spotter.modeling.recognition.text_head import build_text_head
 from dld_spotter.modeling.spotter import Glimpses, Reading, Workload, readable_words
@@ -46,8 +46,7 @@ class TextPerceptron(MapSpotter):
         min_score: words scored lower are left out.
         max_words: of an image, the best ones.
         predicted_fiducials: whether training reads at predicted points, with a gradient, instead of true ones.
-        jitter: in training, words that are read in their true places are moved by up to this share of their shorter
-            side.
+        jitter: moves words that are read in their true places in training; None leaves them there.
         reading_only: the training pass learns to read given words, and not to detect.
         kwargs: as MapSpotter.
     """
@@ -72,7 +71,7 @@ class TextPerceptron(MapSpotter):
         min_score: float,
         max_words: int,
         predicted_fiducials: bool = False,
-        jitter: float = 0.0,
+        jitter: WordJitter | None = None,
         reading_only: bool = False,
         **kwargs,
     ):
@@ -87,7 +86,7 @@ class TextPerceptron(MapSpotter):
         self.min_score = min_score
         self.max_words = max_words
         self.predicted_fiducials = predicted_fiducials
-        self.jitter = jitter
+        self.jitter = jitter or WordJitter()
         self.reading_only = reading_only
         if reading_only:
             head.requires_grad_(False)
@@ -109,7 +108,7 @@ class TextPerceptron(MapSpotter):
             "min_score": cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST,
             "max_words": cfg.TEST.DETECTIONS_PER_IMAGE,
             "predicted_fiducials": perceptron.PREDICTED_FIDUCIALS,
-            "jitter": cfg.MODEL.ROI_TEXT_HEAD.JITTER,
+            "jitter": WordJitter.from_config(cfg),
             "reading_only": cfg.MODEL.TEXT.READING_ONLY,
         }
 
@@ -129,7 +128,7 @@ class TextPerceptron(MapSpotter):
         if self.predicted_fiducials:
             fiducials = self._predict_places(predicted, maps, targets)
         else:
-            fiducials = self.text_head.true_fiducials(jitter_words(readable_words(targets), self.jitter))
+            fiducials = self.text_head.true_fiducials(self.jitter(readable_words(targets)))
         return self.losses(predicted, maps), self.text_head.pooler(feature, fiducials)
 
     def pool(self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None) -> Tensor:
