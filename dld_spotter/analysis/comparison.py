@@ -44,9 +44,10 @@ def compare(
     configs = {(row.name, data_set.key): row_config(row, data_set) for row in plan.rows for data_set in plan.data_sets}
     for cfg in configs.values():
         register_custom(cfg)
+    protocols = {}
     for data_set in plan.data_sets:
         require_dataset(data_set.name)
-    protocol = common_protocol(plan, configs)
+        protocols[data_set.key] = common_protocol(plan, {row: configs[row, data_set.key] for row, _ in configs})
     absent = {
         row.name for row in plan.rows if not Path(configs[row.name, plan.data_sets[0].key].MODEL.WEIGHTS).is_file()
     }
@@ -55,7 +56,7 @@ def compare(
 
     results = []
     for data_set in plan.data_sets:
-        truth = registered_truth(data_set.name)
+        truth, protocol = registered_truth(data_set.name), protocols[data_set.key]
         first = configs[plan.rows[0].name, data_set.key]
         lexicons = find_lexicons(data_set, truth, dict(first.TEST.TEXT.LEXICON_PATHS))
         found: dict[str, Measured | str] = {}
@@ -71,16 +72,17 @@ def compare(
 def row_config(row: Row, data_set: DataSet) -> CfgNode:
     """The row's config at the data set's resolution. The row's opts come last, so that it may have its own."""
     weights = ["MODEL.WEIGHTS", row.weights] if row.weights else []
-    return load_cfg(row.config, ["INPUT.MIN_SIZE_TEST", data_set.short_side, *weights, *row.opts])
+    least = [] if data_set.min_score is None else ["TEST.TEXT.SCORE_THRESHOLD", data_set.min_score]
+    return load_cfg(row.config, ["INPUT.MIN_SIZE_TEST", data_set.short_side, *least, *weights, *row.opts])
 
 
-def common_protocol(plan: Plan, configs: Mapping[tuple[str, str], CfgNode]) -> Protocol:
-    """The rules by which every row is scored.
+def common_protocol(plan: Plan, configs: Mapping[str, CfgNode]) -> Protocol:
+    """The rules by which every row is scored, from the rows' configs for one data set.
 
     Raises:
         ValueError: two rows have different ones.
     """
-    rules = {name: Protocol.from_cfg(cfg) for (name, _), cfg in configs.items()}
+    rules = {name: Protocol.from_cfg(cfg) for name, cfg in configs.items()}
     (first, protocol), *others = rules.items()
     for name, other in others:
         if other != protocol:

@@ -4,6 +4,7 @@ data_sets:
   - name: drawn_test          # registered, or in DATASETS.CUSTOM of a row's config
     short_side: 384           # the full resolution, INPUT.MIN_SIZE_TEST; the rows' INPUT.MAX_SIZE_TEST holds as well
     lexicon: full             # optional; without a list of that name, "full" is all annotated words
+    min_score: 0.6            # optional, TEST.TEXT.SCORE_THRESHOLD of all rows; each makes a table of its own
 reference: Vanilla 1.0        # optional: whose figures the others' are compared with; by default the first row
 rows:
   - title: Vanilla 1.0        # rows of one title are runs (seeds) of one method
@@ -44,22 +45,25 @@ Entry = TypeVar("Entry")
 
 @dataclass(frozen=True)
 class DataSet:
-    """A registered data set at one full resolution.
+    """A registered data set at one full resolution, and which words count.
 
     Attributes:
         name: in Detectron2's catalog.
         short_side: pixels of the shorter side, INPUT.MIN_SIZE_TEST.
         lexicon: the name of a word list, "" for none.
+        min_score: words scored lower do not count; None leaves it to the rows' configs.
     """
 
     name: str
     short_side: int
     lexicon: str = ""
+    min_score: float | None = None
 
     @property
     def key(self) -> str:
-        """Name and resolution."""
-        return f"{self.name}, shorter side {self.short_side}"
+        """Name, resolution, and the least score if there is one."""
+        least = "" if self.min_score is None else f", score at least {self.min_score:g}"
+        return f"{self.name}, shorter side {self.short_side}{least}"
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,10 @@ def _value(value: Any, kind: Any, place: str) -> Any:
         return value
     if kind in (int, int | None) and isinstance(value, int):
         return value
-    wanted = {str: "text", list: "a list KEY, VALUE, ..."}.get(kind, "a whole number")
+    if kind == float | None and isinstance(value, int | float) and 0 <= value <= 1:
+        return float(value)
+    wanted = {str: "text", list: "a list KEY, VALUE, ...", float | None: "a number from 0 to 1"}
+    wanted = wanted.get(kind, "a whole number")
     raise ValueError(f"{place} must be {wanted}; it is {value!r}.")
 
 

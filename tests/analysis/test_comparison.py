@@ -1,5 +1,6 @@
 """Comparisons from readings made by hand: figures, intervals, orderings, the table, and what the cache saves."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -183,6 +184,16 @@ def test_rows_with_different_rules_are_refused(plan, measured, tmp_path):
     plan.rows[2].opts.extend(["TEST.TEXT.IOU_THRESHOLD", 0.1])
     with pytest.raises(ValueError, match=r"'good \(seed 1\)' is scored with .*, 'bad' with .*iou_threshold=0.1"):
         compare(plan, ReadingCache(tmp_path / "cache"))
+
+
+def test_the_same_readings_are_scored_with_another_least_score(plan, measured, tmp_path):
+    plan.data_sets.append(dataclasses.replace(plan.data_sets[0], min_score=1.0))
+    everything, nothing = compare(plan, ReadingCache(tmp_path / "cache"))
+    assert len(measured) == 3
+    assert nothing.protocol == everything.protocol.replace("score >= 0", "score >= 1")
+    assert row(everything, "good (seed 1)").figures["detection"].value > 0
+    assert row(nothing, "good (seed 1)").figures["detection"].value == 0
+    assert nothing.data_set.key == "compared_toy, shorter side 96, score at least 1"
 
 
 def test_lexicons(plan, measured, tmp_path):

@@ -57,6 +57,7 @@ def test_a_row_of_the_teacher_at_half_resolution(monkeypatch):
         ("data_sets:", "datasets:", "expected the fields .*; it has datasets, rows, comparisons"),
         ("[{name: drawn, short_side: 96, lexicon: full}]", "[]", "'data_sets' must be a list with one entry or more"),
         ("short_side: 96", "short_side: big", "data_sets, entry 1: 'short_side' must be a whole number; it is 'big'"),
+        ("short_side: 96", "short_side: 96, min_score: 6", "'min_score' must be a number from 0 to 1; it is 6"),
         ("short_side: 96, ", "", "data_sets, entry 1 lacks the field 'short_side'"),
         ("weights: b.pth", "weight: b.pth", "rows, entry 2: there is no field 'weight'; known are title, config"),
         ("[MODEL.DLD.GAMMA, 0.3]", "[MODEL.DLD.GAMMA]", "rows, entry 2: 'opts' must be a list KEY, VALUE"),
