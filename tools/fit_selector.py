@@ -8,7 +8,8 @@ logits are shifted, so that many gammas cost no more than one.
         --gammas 0.1 0.3 --output output/selector MODEL.WEIGHTS output/model_final.pth
 
 MODEL.WEIGHTS: a DLD checkpoint, whose student keeps its weights, or a plain spotter's, which serves as student and
-teacher. OUTPUT/gamma0.1.pth can be MODEL.WEIGHTS of a training, of an evaluation and of export_model.py.
+teacher. MODEL.DLD.TEACHER_WEIGHTS: the teacher's own, for a student that was trained without one.
+OUTPUT/gamma0.1.pth can be MODEL.WEIGHTS of a training, of an evaluation and of export_model.py.
 """
 
 import argparse
@@ -88,6 +89,8 @@ def fit(args: argparse.Namespace) -> None:
             "than one scale, and MODEL.DLD.SELECTION 'selector'."
         )
     TextCheckpointer(model).load(cfg.MODEL.WEIGHTS)
+    if model.teacher is not None and cfg.MODEL.DLD.TEACHER_WEIGHTS:
+        TextCheckpointer(model.teacher).load(cfg.MODEL.DLD.TEACHER_WEIGHTS)
     records = DatasetCatalog.get(args.data_set)[: args.limit]
     held_out = max(1, round(args.held_out * len(records)))
     if len(records) < 2 or not 0 < args.held_out < 1:
@@ -128,9 +131,9 @@ def scale_indices(scales: Sequence[float], wanted: Sequence[float]) -> list[int]
 
 def load_or_measure(cfg: CfgNode, args: argparse.Namespace, model: DLDSpotter, records: Sequence[dict]) -> ScaleLosses:
     """The losses that an earlier run with the same weights and images has kept, or else measured ones."""
-    weights = Path(cfg.MODEL.WEIGHTS)
+    files = [Path(file) for file in (cfg.MODEL.WEIGHTS, cfg.MODEL.DLD.TEACHER_WEIGHTS) if file]
     key = {
-        "weights": [cfg.MODEL.WEIGHTS, weights.stat().st_mtime_ns if weights.is_file() else 0],
+        "weights": [[str(file), file.stat().st_mtime_ns if file.is_file() else 0] for file in files],
         "data": [args.data_set, len(records), cfg.INPUT.MIN_SIZE_TEST],
         "scales": list(model.scales),
     }

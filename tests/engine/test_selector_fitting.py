@@ -167,6 +167,16 @@ def test_the_tool_keeps_readings_and_writes_a_checkpoint_for_each_gamma(tmp_path
     assert weights["selector.classify.bias"].shape == (1,)
     turned = torch.load(tmp_path / "out" / "gamma0.3_1-0.5.pth", weights_only=False)["model"]["selector.classify.bias"]
     assert torch.equal(turned[1:], weights["selector.classify.bias"])
+    # Another teacher: other readings, and its weights go into the checkpoint.
+    torch.save({"model": build_model(cfg).student.state_dict()}, tmp_path / "other.pth")
+    with pytest.raises(pytest.fail.Exception, match="it was measured before"):
+        tool.main([*options, "MODEL.DLD.TEACHER_WEIGHTS", str(tmp_path / "other.pth")])
+    monkeypatch.undo()
+    assert tool.main([*options, "MODEL.DLD.TEACHER_WEIGHTS", str(tmp_path / "other.pth")]) == 0
+    weights = torch.load(tmp_path / "out" / "gamma0.3.pth", weights_only=False)["model"]
+    for part, file in (("student", "spotter.pth"), ("teacher", "other.pth")):
+        given = torch.load(tmp_path / file, weights_only=True)["model"]
+        assert all(torch.equal(weights[f"{part}.{name}"], value) for name, value in given.items())
     assert tool.main(["--among", "0.7", *options]) == 1
     assert "0.7 is none of MODEL.DLD.SCALES" in capsys.readouterr().err
     assert tool.main([*options, "MODEL.DLD.SCALES", "(0.5,)"]) == 1
