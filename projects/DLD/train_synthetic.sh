@@ -104,6 +104,22 @@ done
     --config-file configs/synthetic/7_Pixels_DLD.yaml "${options[@]}" \
     MODEL.WEIGHTS output/synthetic/6_reader/model_final.pth
 
+# Students whose reader takes smaller pictures: reading first, with and without a teacher, then with a selector on scenes.
+train 7_Small_Reading 7_small_reading
+train 7_Small_Reading_Vanilla 7_small_reading_vanilla 1
+for student in "" _vanilla; do
+    [[ -e "output/synthetic/7_small_selector$student/gamma2.pth" ]] || "$python" tools/fit_selector.py \
+        --data-set drawn_select --limit 800 --iterations 1000 --gammas 0.1 0.3 1 2 \
+        --output "output/synthetic/7_small_selector$student" \
+        --config-file configs/synthetic/7_Small_DLD_gamma0.1.yaml "${options[@]}" \
+        MODEL.WEIGHTS "output/synthetic/7_small_reading$student/model_final.pth" \
+        MODEL.DLD.TEACHER_WEIGHTS output/synthetic/6_reader/model_final.pth
+done
+for gamma in 0.1 0.3; do
+    train "7_Small_DLD_gamma$gamma" "7_small_dld_gamma$gamma" 1
+    train "7_Small_DRS-only_gamma$gamma" "7_small_drs_only_gamma$gamma" 1
+done
+
 if [[ -e datasets/photos/train.json && -e datasets/word_pages/pages.json ]]; then
     train 8_Reading_photos 8_reading_photos
     train 9_Photos 9_photos
