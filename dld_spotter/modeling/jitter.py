@@ -64,9 +64,9 @@ class WordJitter:
         shorter = extent.amin(dim=1, keepdim=True)
         moves = extent.new_empty(len(extent), 4).uniform_(-self.sides, self.sides)
         if self.ends > 0:
-            far = torch.rand_like(moves) * self.ends * (torch.rand_like(moves) < ENDS_MOVED)
             is_end = (extent > shorter).repeat(1, 2)  # the sides across the longer extent
-            moves = moves + far * is_end * moves.new_tensor([-1, -1, 1, 1])
+            far = torch.rand_like(moves) * self.ends * (is_end & (torch.rand_like(moves) < ENDS_MOVED))
+            moves = moves + torch.cat([-far[:, :2], far[:, 2:]], dim=1)
         return moves * shorter
 
 
