@@ -53,6 +53,7 @@ def _add_model_config(cfg: CN) -> None:
     # Rows and columns of a word's features; (16, 64) is the paper's larger variant.
     head.POOLER_RESOLUTION = (8, 32)
     # Double them with a deconvolution after pooling: a student at (8, 32) then has the size of a teacher at (16, 64).
+    # Without it the losses of distillation resize features of another size than the teacher's, bilinearly.
     head.UPSAMPLE = False
     # Samples a bin and axis; 0 lets RoIAlign adapt them to the word's size.
     head.POOLER_SAMPLING_RATIO = 0
