@@ -31,6 +31,9 @@ def _add_model_config(cfg: CN) -> None:
 
     # Keep the channels last in memory: faster on CPUs, and on GPUs with mixed precision; the same results.
     cfg.MODEL.CHANNELS_LAST = True
+    # Batches are padded to sides that are multiples of so many pixels; 0: of what the backbone needs. On a GPU, 128
+    # makes training on images of many sizes faster: see modeling/few_shapes.py.
+    cfg.MODEL.PAD_MULTIPLE = 0
 
     text = cfg.MODEL.TEXT = CN()
     # "alphanumeric36" (case-insensitive), "alphanumeric62", "printable95", or the path of a UTF-8 file
@@ -148,6 +151,9 @@ def _add_run_config(cfg: CN) -> None:
     cfg.SOLVER.OPTIMIZER = "AdamW"  # "AdamW" or "SGD"
     # Detectron2 has "norm" and "value", which clip each parameter by itself; "full_model" clips the joint norm of all.
     cfg.SOLVER.CLIP_GRADIENTS.CLIP_TYPE = "full_model"
+    # Pairs (part of a parameter's name, factor on BASE_LR), such as ("text_head", 0.2) for a reader that was trained
+    # before while the detector still learns much. The first pair that fits counts.
+    cfg.SOLVER.LR_FACTORS = []
     # Detectron2's default is None: biases decay as weights do.
     cfg.SOLVER.WEIGHT_DECAY_BIAS = 0.0
     # How many of the latest periodic checkpoints stay on the disk; the best and the final one stay besides. 0: all.

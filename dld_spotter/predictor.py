@@ -25,6 +25,7 @@ from dld_spotter.evaluation.icdar import image_key
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_words, load_lexicon
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.image_io import ImageError, image_size, list_images, read_image
+from dld_spotter.modeling.few_shapes import round_batch_sizes
 from dld_spotter.results import TextResult, to_words
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ class TextPredictor:
         self.cfg = _complete_cfg(config, weights, device, opts, confidence_threshold)
         self.charset = Charset.load(self.cfg.MODEL.TEXT.CHARSET)
         self.model = build_model(self.cfg).eval()
+        if self.model.device.type == "cuda":
+            round_batch_sizes(self.model)
         TextCheckpointer(self.model, on_charset_change="error").load(self.cfg.MODEL.WEIGHTS)
 
     def __call__(

@@ -57,7 +57,7 @@ class WordPolygons:
 
     def scale(self, scale_x: float, scale_y: float) -> WordPolygons:
         """The outlines in an image resized by these factors."""
-        return WordPolygons(self.tensor * self.tensor.new_tensor([scale_x, scale_y]))
+        return WordPolygons(_scaled(self.tensor, scale_x, scale_y))
 
     def get_bounding_boxes(self) -> Boxes:
         """(N, 4) axis-aligned boxes."""
@@ -145,7 +145,7 @@ class CharacterBoxes:
 
     def scale(self, scale_x: float, scale_y: float) -> CharacterBoxes:
         """The boxes in an image resized by these factors."""
-        return CharacterBoxes(self.tensor * self.tensor.new_tensor([scale_x, scale_y]))
+        return CharacterBoxes(_scaled(self.tensor, scale_x, scale_y))
 
 
 class PolygonBoxes(Boxes):
@@ -187,6 +187,11 @@ class PolygonBoxes(Boxes):
     def cat(cls, boxes_list: Sequence[PolygonBoxes]) -> PolygonBoxes:
         """Join the boxes and outlines of several sets."""
         return cls(WordPolygons.cat([boxes.polygons for boxes in boxes_list]))
+
+
+def _scaled(points: Tensor, scale_x: float, scale_y: float) -> Tensor:
+    """(..., 2) x and y, each times its factor; a tensor of the two factors would have to be copied to the device."""
+    return torch.stack([points[..., 0] * scale_x, points[..., 1] * scale_y], dim=-1)
 
 
 def grid_points(boxes: Tensor, size: tuple[int, int]) -> Tensor:

@@ -20,13 +20,14 @@ from pathlib import Path
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MapDataset
-from detectron2.modeling import build_model
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
 from dld_spotter import load_cfg
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
+from dld_spotter.data.loader import build_record_loader
 from dld_spotter.data.text_json import register_custom, require_dataset
+from dld_spotter.engine import Trainer
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.engine.selector_fitting import (
     ScaleLosses,
@@ -82,7 +83,7 @@ def fit(args: argparse.Namespace) -> None:
     cfg = load_cfg(args.config_file, [option for option in args.opts if option != "--"])
     register_custom(cfg)
     require_dataset(args.data_set)
-    model = build_model(cfg).eval()
+    model = Trainer.build_model(cfg).eval()
     if not isinstance(model, DLDSpotter) or model.selector is None:
         raise ValueError(
             f"{args.config_file} has no selector: MODEL.META_ARCHITECTURE must be DLDSpotter, MODEL.DLD.SCALES more "
@@ -100,9 +101,8 @@ def fit(args: argparse.Namespace) -> None:
     seed_all_rng(args.seed)
     selector = build_resolution_selector(cfg).to(model.device)
     costs = model.costs.cpu()
-    fit_selector(
-        selector, images, losses.values(0.0, costs)[:fitted], model, iterations=args.iterations, seed=args.seed
-    )
+    options = {"iterations": args.iterations, "seed": args.seed, "workers": cfg.DATALOADER.NUM_WORKERS}
+    fit_selector(selector, images, losses.values(0.0, costs)[:fitted], model, **options)
     judged = range(fitted, len(records))
     held_out_images, held_out_losses = [images[i] for i in judged], losses.select(judged)
     for among in [None, *(scale_indices(model.scales, scales) for scales in args.among)]:
@@ -143,8 +143,8 @@ def load_or_measure(cfg: CfgNode, args: argparse.Namespace, model: DLDSpotter, r
         if kept["key"] == key:
             return ScaleLosses(kept["divergences"], kept["steps"])
     mapped = MapDataset(records, TextDatasetMapper(cfg, is_train=False, keep_annotations=True))
-    groups = torch.arange(len(records)).split(args.batch_size)
-    losses = measure_scale_losses(model, ([mapped[i] for i in group] for group in groups), len(groups))
+    batches = [group.tolist() for group in torch.arange(len(records)).split(args.batch_size)]
+    losses = measure_scale_losses(model, build_record_loader(mapped, batches, cfg.DATALOADER.NUM_WORKERS), len(batches))
     args.output.mkdir(parents=True, exist_ok=True)
     torch.save({"key": key, "divergences": losses.divergences, "steps": losses.steps}, path)
     return losses

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -84,6 +84,14 @@ def build_text_test_loader(
         batch_size=batch_size,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
     )
+
+
+def build_record_loader(records: Sequence[dict], batches: Sequence[Sequence[int]], workers: int = 0) -> DataLoader:
+    """A loader of these batches of indices, each a list of records; indexing ``records`` reads and maps an image."""
+    _make_opencv_forkable(workers)
+    # A generator of its own: else the loader would draw from the global one.
+    options = {"num_workers": workers, "collate_fn": trivial_batch_collator, "generator": torch.Generator()}
+    return DataLoader(records, batch_sampler=batches, **options)
 
 
 def load_training_records(cfg: CN) -> list[dict]:

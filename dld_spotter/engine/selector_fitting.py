@@ -10,7 +10,7 @@ Shapes: M images, k candidate scales, B images a batch.
 
 import copy
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +18,10 @@ from detectron2.evaluation import inference_context
 from detectron2.structures import ImageList
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm, trange
+from tqdm import tqdm
 
 from dld_spotter.data.charset import PAD
+from dld_spotter.data.loader import build_record_loader
 from dld_spotter.modeling.distillation.selector_loss import SMALLEST
 from dld_spotter.modeling.dld import DLDSpotter
 from dld_spotter.modeling.rescale import rescale_images, rescale_words
@@ -110,6 +111,7 @@ def fit_selector(
     batch_size: int = 16,
     learning_rate: float = 2e-3,
     seed: int = 0,
+    workers: int = 0,
 ) -> None:
     """Train a selector in place to foresee what each scale loses.
 
@@ -122,22 +124,21 @@ def fit_selector(
     be read, only whether it makes sense.
 
     Args:
-        read_images: M mapped records; indexing may read a file.
+        read_images: M mapped records or more; indexing may read a file.
         losses: (M, k), see ``ScaleLosses.values``; with a gamma of 0, ``choose_at`` can set any.
         model: makes images of the records.
+        workers: processes that read images ahead.
     """
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(selector.parameters(), lr=learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, iterations + 1, pct_start=0.1)
-    batch_size, wanted = min(batch_size, len(losses)), _centred(-losses.to(model.device))
+    wanted = _centred(-losses.to(model.device))
+    batches = list(_shuffled_batches(len(losses), min(batch_size, len(losses)), iterations, generator))
+    loader = build_record_loader(read_images, batches, workers)
     selector.train()
-    order: list[int] = []
-    progress = trange(iterations, desc="selector", unit=" iterations")
-    for _ in progress:
-        if len(order) < batch_size:
-            order = torch.randperm(len(losses), generator=generator).tolist()
-        batch, order = order[:batch_size], order[batch_size:]
-        images = mirrored(model.student.preprocess_image([read_images[i] for i in batch]), generator)
+    progress = tqdm(zip(batches, loader, strict=True), total=iterations, desc="selector", unit=" iterations")
+    for batch, records in progress:
+        images = mirrored(model.student.preprocess_image(records), generator)
         loss = F.mse_loss(_centred(selector(images)) / SHARPNESS, wanted[batch])
         optimizer.zero_grad()
         loss.backward()
@@ -145,6 +146,16 @@ def fit_selector(
         schedule.step()
         progress.set_postfix(loss=f"{loss.detach():.3f}", refresh=False)
     selector.eval()
+
+
+def _shuffled_batches(total: int, size: int, count: int, generator: torch.Generator) -> Iterator[list[int]]:
+    """So many batches from one random order of the images after another; what is left of an order is dropped."""
+    order: list[int] = []
+    for _ in range(count):
+        if len(order) < size:
+            order = torch.randperm(total, generator=generator).tolist()
+        batch, order = order[:size], order[size:]
+        yield batch
 
 
 def choose_at(

@@ -26,6 +26,7 @@ from dld_spotter.engine.steps import BFloat16Step, MixedPrecisionStep, TextStep
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.recognition import evaluate_recognition
 from dld_spotter.evaluation.text_evaluator import TextEvaluator
+from dld_spotter.modeling.few_shapes import round_batch_sizes
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +134,14 @@ class Trainer(DefaultTrainer):
             self.cfg = with_seed(self.cfg, seed)
         elif seed != self.cfg.SEED:
             logger.warning("The run began with SEED %d and goes on with %d: other samples follow.", seed, self.cfg.SEED)
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> nn.Module:
+        """As the parent; on a GPU its convolutions see few batch sizes."""
+        model = super().build_model(cfg)
+        if torch.device(cfg.MODEL.DEVICE).type == "cuda":
+            round_batch_sizes(model)
+        return model
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> Optimizer:

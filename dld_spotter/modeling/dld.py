@@ -50,6 +50,7 @@ class DLDSpotter(nn.Module):
         pyramid_warmup: iterations over which the weight of the pyramid's distillation grows from 0.
         fixed_scale: read at this scale at inference, whatever the selector says; 0 lets it decide.
         temperature: of the Gumbel-softmax, until a hook sets another.
+        pad_multiple: sides of a batch are multiples of so many pixels, as the student pads them.
     """
 
     @configurable
@@ -68,6 +69,7 @@ class DLDSpotter(nn.Module):
         pyramid_warmup: int = 500,
         fixed_scale: float = 0.0,
         temperature: float = 5.0,
+        pad_multiple: int = 32,
     ):
         super().__init__()
         self.student = student
@@ -80,6 +82,7 @@ class DLDSpotter(nn.Module):
         self.fusion = fusion
         self.pyramid_warmup = pyramid_warmup
         self.fixed_scale = fixed_scale
+        self.pad_multiple = pad_multiple
         self.register_buffer("costs", torch.tensor(costs, dtype=torch.float32), persistent=False)
         # In the checkpoint, so that a resumed run goes on at the same temperature.
         self.register_buffer("temperature", torch.tensor(float(temperature)))
@@ -106,6 +109,7 @@ class DLDSpotter(nn.Module):
             "pyramid_warmup": dld.PYRAMID_WARMUP_ITERS,
             "fixed_scale": dld.FIXED_SCALE,
             "temperature": dld.TEMPERATURE,
+            "pad_multiple": cfg.MODEL.PAD_MULTIPLE or 32,
         }
 
     @property
@@ -227,7 +231,7 @@ class DLDSpotter(nn.Module):
         first_word = [0, *itertools.accumulate(len(w) for w in batch.words)]
         losses, roi, attention, order = {}, [], [], []
         for index, group in group_by(choice):
-            images, scale = select_images(batch.images, group), self.scales[index]
+            images, scale = select_images(batch.images, group, self.pad_multiple), self.scales[index]
             rescaled = rescale_images(images, scale)
             targets = rescale_words([batch.targets[i] for i in group], images, rescaled, scale)
             if pyramid is None and not self.weights.distils_attention:
@@ -261,7 +265,7 @@ class DLDSpotter(nn.Module):
         images = self.student.preprocess_image(batched_inputs)
         results: list[dict] = [{}] * len(batched_inputs)
         for scale, group in group_by(self.choose_scales(images)):
-            found = self.student.spot(rescale_images(select_images(images, group), scale))
+            found = self.student.spot(rescale_images(select_images(images, group, self.pad_multiple), scale))
             for index, instances in zip(group, found, strict=True):
                 size = images.image_sizes[index]
                 height = batched_inputs[index].get("height", size[0])
@@ -276,7 +280,7 @@ class DLDSpotter(nn.Module):
         words = [w.to(self.device) for w in readable_words([record["instances"] for record in batched_inputs])]
         results: list[Tensor] = [torch.empty(0)] * len(words)
         for scale, group in group_by(self.choose_scales(images)):
-            full, placed = select_images(images, group), [words[i] for i in group]
+            full, placed = select_images(images, group, self.pad_multiple), [words[i] for i in group]
             small = rescale_images(full, scale)
             tokens, _ = self.student.greedy(self.student.pool(small, rescale_words(placed, full, small, scale)))
             for index, read in zip(group, tokens.split([len(w) for w in placed]), strict=True):

@@ -11,6 +11,7 @@ from detectron2.structures import ImageList
 from torch import Tensor, nn
 
 from dld_spotter.modeling.backbone import merged_features, specialize_convolutions, unfinished_feature
+from dld_spotter.modeling.few_shapes import pad_images
 from dld_spotter.modeling.spotter import Pyramid, Spotter, readable_words, target_tokens
 
 
@@ -26,6 +27,7 @@ class MapSpotter(nn.Module, Spotter):
         pixel_mean, pixel_std: of each channel.
         input_format: order of the channels, "BGR" or "RGB".
         channels_last: keep convolution weights and images with the channels last in memory (see ``MaskRCNNSpotter``).
+        pad_multiple: batches are padded to sides that are multiples of so many pixels; 0: of what the backbone needs.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class MapSpotter(nn.Module, Spotter):
         pixel_std: tuple[float, ...],
         input_format: str | None = None,
         channels_last: bool = True,
+        pad_multiple: int = 0,
     ):
         super().__init__()
         self.backbone = backbone
@@ -44,6 +47,7 @@ class MapSpotter(nn.Module, Spotter):
         self.input_format = input_format
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), persistent=False)
+        self.pad_multiple = pad_multiple
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         specialize_convolutions(backbone)
         remove_other_outputs(backbone, in_feature)
@@ -58,6 +62,7 @@ class MapSpotter(nn.Module, Spotter):
             "pixel_std": tuple(cfg.MODEL.PIXEL_STD),
             "input_format": cfg.INPUT.FORMAT,
             "channels_last": cfg.MODEL.CHANNELS_LAST,
+            "pad_multiple": cfg.MODEL.PAD_MULTIPLE,
         }
 
     @property
@@ -70,6 +75,7 @@ class MapSpotter(nn.Module, Spotter):
         images = ImageList.from_tensors(
             images, self.backbone.size_divisibility, padding_constraints=self.backbone.padding_constraints
         )
+        images = pad_images(images, self.pad_multiple)
         return ImageList(images.tensor.contiguous(memory_format=self.memory_format), images.image_sizes)
 
     def feature_map(self, images: ImageList) -> Tensor:

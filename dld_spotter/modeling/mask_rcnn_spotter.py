@@ -9,6 +9,7 @@ from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
 from dld_spotter.modeling.backbone import specialize_convolutions, unfinished_feature
+from dld_spotter.modeling.few_shapes import pad_images
 from dld_spotter.modeling.jitter import pool_to_read
 from dld_spotter.modeling.recognition.crop_text_head import IMAGE
 from dld_spotter.modeling.spotter import (
@@ -32,6 +33,7 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         channels_last: keep convolution weights and images with the channels last in memory, which is faster on CPUs and
             on GPUs with mixed precision; the results are the same.
         reading_only: the training pass learns to read given words, and not to detect.
+        pad_multiple: batches are padded to sides that are multiples of so many pixels; 0: of what the backbone needs.
     """
 
     cost_parts = {
@@ -44,9 +46,10 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
     }
 
     @configurable
-    def __init__(self, *, channels_last: bool = True, reading_only: bool = False, **kwargs):
+    def __init__(self, *, channels_last: bool = True, reading_only: bool = False, pad_multiple: int = 0, **kwargs):
         super().__init__(**kwargs)
         self.reading_only = reading_only
+        self.pad_multiple = pad_multiple
         specialize_convolutions(self.backbone)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
@@ -58,6 +61,7 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         return super().from_config(cfg) | {
             "channels_last": cfg.MODEL.CHANNELS_LAST,
             "reading_only": cfg.MODEL.TEXT.READING_ONLY,
+            "pad_multiple": cfg.MODEL.PAD_MULTIPLE,
         }
 
     def _freeze_detection(self) -> None:
@@ -71,7 +75,7 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
 
     def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
         """As Detectron2's: normalise, pad and batch."""
-        images = super().preprocess_image(batched_inputs)
+        images = pad_images(super().preprocess_image(batched_inputs), self.pad_multiple)
         return ImageList(images.tensor.contiguous(memory_format=self.memory_format), images.image_sizes)
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
@@ -79,9 +83,11 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         if not self.training:
             return self.inference(batched_inputs)
         images = self.preprocess_image(batched_inputs)
+        # How many words are read is known on the CPU: the device is not asked for it.
+        tokens = target_tokens(readable_words([x["instances"] for x in batched_inputs])).to(self.device)
         targets = [x["instances"].to(self.device) for x in batched_inputs]
         losses, roi = self.detection_losses(images, targets)
-        reading = self.recognize(roi, target_tokens(readable_words(targets)))
+        reading = self.recognize(roi, tokens)
         return losses | self.reading_losses(reading)
 
     def detection_losses(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from detectron2.structures import Boxes, ImageList, Instances
+from detectron2.structures import ImageList, Instances
 from torch.nn import functional as F
 
 
@@ -40,8 +40,8 @@ def rescale_words(words: Sequence[Instances], images: ImageList, rescaled: Image
     result = []
     for target, size in zip(words, rescaled.image_sizes, strict=True):
         fields = dict(target.get_fields())
-        boxes = target.gt_boxes.tensor
-        fields["gt_boxes"] = Boxes(boxes * boxes.new_tensor([factor_x, factor_y, factor_x, factor_y]))
+        fields["gt_boxes"] = target.gt_boxes.clone()
+        fields["gt_boxes"].scale(factor_x, factor_y)
         fields["gt_masks"] = target.gt_masks.scale(factor_x, factor_y)
         if target.has("gt_characters"):
             fields["gt_characters"] = target.gt_characters.scale(factor_x, factor_y)
@@ -49,10 +49,10 @@ def rescale_words(words: Sequence[Instances], images: ImageList, rescaled: Image
     return result
 
 
-def select_images(images: ImageList, indices: Sequence[int]) -> ImageList:
-    """Some images of a batch, without the padding that only the others needed (up to a multiple of 32)."""
+def select_images(images: ImageList, indices: Sequence[int], multiple: int = 32) -> ImageList:
+    """Some images of a batch, without the padding that only the others needed (up to a multiple of so many pixels)."""
     sizes = [images.image_sizes[i] for i in indices]
-    height, width = (-(-max(side) // 32) * 32 for side in zip(*sizes, strict=True))
+    height, width = (-(-max(side) // multiple) * multiple for side in zip(*sizes, strict=True))
     tensor = images.tensor[list(indices), :, :height, :width]
     return ImageList(tensor.contiguous(memory_format=_memory_format(images.tensor)), sizes)
 

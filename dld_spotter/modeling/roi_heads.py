@@ -17,7 +17,9 @@ def split_ignored(targets: list[Instances]) -> tuple[list[Instances], list[Boxes
     """The words that count, and the boxes of the don't-care regions, of each image."""
     if not targets or not targets[0].has("gt_ignore"):
         return targets, [t.gt_boxes[:0] for t in targets]
-    return [t[~t.gt_ignore] for t in targets], [t.gt_boxes[t.gt_ignore] for t in targets]
+    # As indices, which a device is asked for once; a mask would be turned into them for each field.
+    words = [t[(~t.gt_ignore).nonzero().flatten()] for t in targets]
+    return words, [t.gt_boxes[t.gt_ignore] for t in targets]
 
 
 def inside_ignored(boxes: Boxes, ignored: Boxes, threshold: float) -> Tensor:

@@ -216,7 +216,8 @@ class Spotter(ABC):
 
 def readable_words(targets: Sequence[Instances]) -> list[Instances]:
     """The words of each image that have a transcription. Call it on the CPU where waiting for the device matters."""
-    return [words[words.gt_text[:, 0] != PAD] for words in targets]
+    # As indices, which a device is asked for once; a mask would be turned into them for each field.
+    return [words[(words.gt_text[:, 0] != PAD).nonzero().flatten()] for words in targets]
 
 
 def target_tokens(words: Sequence[Instances]) -> Tensor:

@@ -93,6 +93,23 @@ def test_biases_decay_as_weights_when_asked():
     assert decays[model.conv.bias] == decays[model.lstm.bias_hh_l0_reverse] == 0.1
 
 
+def test_parts_of_the_model_learn_at_their_own_rates():
+    model = Mixed()
+    factors = [["lstm.weight_hh", 0.5], ["lstm", 0.25], ["norm.weight", 3]]
+    options = ("SOLVER.BASE_LR", 0.1, "SOLVER.BIAS_LR_FACTOR", 2.0, "SOLVER.LR_FACTORS", factors)
+    groups = build_optimizer(cfg_with(*options), model).param_groups
+    rates = {p: group["lr"] for group in groups for p in group["params"]}
+    expected = {"conv.weight": 0.1, "conv.bias": 0.2, "norm.weight": 0.3, "norm.bias": 0.2}
+    expected |= {"lstm.weight_hh_l0": 0.05, "lstm.weight_ih_l0": 0.025, "lstm.bias_hh_l0_reverse": 0.05}
+    assert {name: rates[model.get_parameter(name)] for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("pair", [["text_haed", 0.5], ["lstm", 0.0]])
+def test_a_factor_that_cannot_be_is_an_error(pair):
+    with pytest.raises(ValueError, match="SOLVER.LR_FACTORS has .*conv.weight"):
+        build_optimizer(cfg_with("SOLVER.LR_FACTORS", [pair]), Mixed())
+
+
 @pytest.mark.parametrize(
     "key, message",
     [

@@ -153,7 +153,7 @@ def token_log_probs(logits: Tensor) -> Tensor:
     """Log-probabilities of the tokens that can be said: padding is no token of a word."""
     logits = logits.float()
     blocked = logits.new_zeros(logits.shape[-1])
-    blocked[PAD] = -torch.inf
+    blocked[PAD].fill_(-torch.inf)  # an assignment would copy the number to the device, and wait for it
     return (logits + blocked).log_softmax(dim=-1)
 
 

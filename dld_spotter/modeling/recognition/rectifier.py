@@ -88,8 +88,9 @@ class WordRectifier(nn.Module):
             + u[:, None, :, None] * along[:, None, None]
             + v[:, :, None, None] * down[:, None, None]
         )
-        extent = grid.new_tensor([images.shape[-1], images.shape[-2]])
-        grid = (2 * grid / extent - 1).split(list(counts))
+        image_height, image_width = images.shape[-2:]
+        grid = torch.stack([grid[..., 0] / image_width, grid[..., 1] / image_height], dim=-1)
+        grid = (2 * grid - 1).split(list(counts))
         step = torch.maximum(height / rows, span / columns).clamp(min=1)
         level = step.log2().floor().clamp(max=HALVINGS)[..., None, None]
         pictures, halved = 0.0, images.float()
