@@ -31,8 +31,8 @@ def _add_model_config(cfg: CN) -> None:
 
     # Keep the channels last in memory: faster on CPUs, and on GPUs with mixed precision; the same results.
     cfg.MODEL.CHANNELS_LAST = True
-    # Batches are padded to sides that are multiples of so many pixels; 0: of what the backbone needs. On a GPU, 128
-    # makes training on images of many sizes faster: see modeling/few_shapes.py.
+    # In training, batches are padded to sides that are multiples of so many pixels; 0: of what the backbone needs. On a
+    # GPU, 128 makes it faster where images have many sizes: see modeling/few_shapes.py.
     cfg.MODEL.PAD_MULTIPLE = 0
 
     text = cfg.MODEL.TEXT = CN()

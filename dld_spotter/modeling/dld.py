@@ -50,7 +50,7 @@ class DLDSpotter(nn.Module):
         pyramid_warmup: iterations over which the weight of the pyramid's distillation grows from 0.
         fixed_scale: read at this scale at inference, whatever the selector says; 0 lets it decide.
         temperature: of the Gumbel-softmax, until a hook sets another.
-        pad_multiple: sides of a batch are multiples of so many pixels, as the student pads them.
+        pad_multiple: in training, sides of a batch are multiples of so many pixels, as the student pads them.
     """
 
     @configurable
@@ -265,7 +265,7 @@ class DLDSpotter(nn.Module):
         images = self.student.preprocess_image(batched_inputs)
         results: list[dict] = [{}] * len(batched_inputs)
         for scale, group in group_by(self.choose_scales(images)):
-            found = self.student.spot(rescale_images(select_images(images, group, self.pad_multiple), scale))
+            found = self.student.spot(rescale_images(select_images(images, group), scale))
             for index, instances in zip(group, found, strict=True):
                 size = images.image_sizes[index]
                 height = batched_inputs[index].get("height", size[0])
@@ -280,7 +280,7 @@ class DLDSpotter(nn.Module):
         words = [w.to(self.device) for w in readable_words([record["instances"] for record in batched_inputs])]
         results: list[Tensor] = [torch.empty(0)] * len(words)
         for scale, group in group_by(self.choose_scales(images)):
-            full, placed = select_images(images, group, self.pad_multiple), [words[i] for i in group]
+            full, placed = select_images(images, group), [words[i] for i in group]
             small = rescale_images(full, scale)
             tokens, _ = self.student.greedy(self.student.pool(small, rescale_words(placed, full, small, scale)))
             for index, read in zip(group, tokens.split([len(w) for w in placed]), strict=True):

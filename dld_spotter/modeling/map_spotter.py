@@ -27,7 +27,8 @@ class MapSpotter(nn.Module, Spotter):
         pixel_mean, pixel_std: of each channel.
         input_format: order of the channels, "BGR" or "RGB".
         channels_last: keep convolution weights and images with the channels last in memory (see ``MaskRCNNSpotter``).
-        pad_multiple: batches are padded to sides that are multiples of so many pixels; 0: of what the backbone needs.
+        pad_multiple: in training, batches are padded to sides that are multiples of so many pixels; 0: of what the
+            backbone needs.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class MapSpotter(nn.Module, Spotter):
         images = ImageList.from_tensors(
             images, self.backbone.size_divisibility, padding_constraints=self.backbone.padding_constraints
         )
-        images = pad_images(images, self.pad_multiple)
+        images = pad_images(images, self.pad_multiple if self.training else 0)
         return ImageList(images.tensor.contiguous(memory_format=self.memory_format), images.image_sizes)
 
     def feature_map(self, images: ImageList) -> Tensor:

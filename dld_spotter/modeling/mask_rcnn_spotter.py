@@ -33,7 +33,8 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         channels_last: keep convolution weights and images with the channels last in memory, which is faster on CPUs and
             on GPUs with mixed precision; the results are the same.
         reading_only: the training pass learns to read given words, and not to detect.
-        pad_multiple: batches are padded to sides that are multiples of so many pixels; 0: of what the backbone needs.
+        pad_multiple: in training, batches are padded to sides that are multiples of so many pixels; 0: of what the
+            backbone needs.
     """
 
     cost_parts = {
@@ -75,7 +76,7 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
 
     def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
         """As Detectron2's: normalise, pad and batch."""
-        images = pad_images(super().preprocess_image(batched_inputs), self.pad_multiple)
+        images = pad_images(super().preprocess_image(batched_inputs), self.pad_multiple if self.training else 0)
         return ImageList(images.tensor.contiguous(memory_format=self.memory_format), images.image_sizes)
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:

@@ -1,8 +1,6 @@
-"""On a GPU: the losses and gradients of the CPU, and no needless wait for the device. Skipped without one."""
+"""On a GPU: steps of all spotters, with the losses and gradients of the CPU. Skipped without one."""
 
 import copy
-import linecache
-import warnings
 
 import pytest
 import torch
@@ -76,20 +74,3 @@ def test_mixed_precision(name):
         for step.iter in range(3):
             step.run_step()
     assert all(p.isfinite().all() for p in model.parameters())
-
-
-def test_reading_waits_for_the_device_to_copy_its_input_alone():
-    """What the student reads and what is distilled is known on the CPU, all sizes of it."""
-    model = model_of("distilled", "MODEL.TEXT.READING_ONLY", True).to("cuda")
-    batch = toy_batch((2, 1))
-    with EventStorage(), warnings.catch_warnings(record=True) as caught:
-        sum(model(batch).values()).backward()  # what is only done once
-        warnings.simplefilter("always")
-        torch.cuda.synchronize()
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            sum(model(batch).values()).backward()
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-    lines = {linecache.getline(w.filename, w.lineno).strip() for w in caught if "synchronizing" in str(w.message)}
-    assert all(".to(" in line for line in lines), lines

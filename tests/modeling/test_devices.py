@@ -51,6 +51,41 @@ def test_every_tensor_of_a_step_says_where_it_is(opts):
     assert watch.calls == []
 
 
+class CopiedNumbers(TorchFunctionMode):
+    """Notes where the package's models copy Python's numbers to a tensor's device, and so would wait for a GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls: list[str] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        caller = sys._getframe(1)
+        copies = func is torch.Tensor.new_tensor or (
+            func is torch.Tensor.__setitem__ and not isinstance(args[2], torch.Tensor)
+        )
+        if copies and "dld_spotter/modeling" in caller.f_code.co_filename.replace("structures.py", "modeling"):
+            self.calls.append(f"{caller.f_code.co_filename}:{caller.f_lineno}")
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_watch_sees_a_copied_number():
+    lines = ["t = torch.zeros(3)", "t[0] = 1.0", "t.new_tensor([1.0])", "t[0] = t[1]", "t[0].fill_(2.0)"]
+    code = compile("\n".join(lines), "dld_spotter/modeling", "exec")
+    with CopiedNumbers() as watch:
+        exec(code, {"torch": torch})
+    assert watch.calls == ["dld_spotter/modeling:2", "dld_spotter/modeling:3"]
+
+
+def test_a_step_of_reading_copies_no_numbers():
+    """Detectron2's sampling of boxes waits for the device anyway; reading, distilling and choosing do not."""
+    options = ("MODEL.TEXT.READING_ONLY", True, "MODEL.ROI_TEXT_HEAD.NAME", "CropTextHead")
+    model = build(*options, "MODEL.ROI_TEXT_HEAD.IN_FEATURE", "image")
+    batch = toy_batch((2, 0, 1))
+    with CopiedNumbers() as watch, EventStorage():
+        sum(model(batch).values()).backward()
+    assert watch.calls == []
+
+
 def test_parameters_and_buffers_move_together():
     model = build().to("meta")
     tensors = [*model.parameters(), *model.buffers()]

@@ -4,7 +4,9 @@ import copy
 
 import pytest
 import torch
+import toy
 from detectron2.layers import Conv2d
+from detectron2.modeling import build_model
 from detectron2.structures import ImageList
 from torch import nn
 
@@ -63,3 +65,11 @@ def test_images_are_padded_to_a_multiple():
     assert padded.tensor.is_contiguous(memory_format=torch.channels_last)
     same = ImageList(tensor, [(60, 90), (64, 80)])
     assert pad_images(same, 32) is same and pad_images(same, 0) is same
+
+
+@pytest.mark.parametrize("config", ["MaskRCNNSpotter_Light.yaml", "TextPerceptron_Light.yaml"])
+def test_spotters_pad_in_training_alone(config):
+    model = build_model(toy.tiny_cfg("MODEL.PAD_MULTIPLE", 128, config=config))
+    records = [{"image": torch.zeros(3, 130, 96, dtype=torch.uint8)}]
+    shapes = [model.train(training).preprocess_image(records).tensor.shape[2:] for training in (True, False)]
+    assert shapes == [(256, 128), (160, 96)]

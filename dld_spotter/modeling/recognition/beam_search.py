@@ -38,10 +38,10 @@ def beam_search(decoder: AttentionDecoder, context: Tensor, width: int, max_step
     tokens = torch.full((words, width, 1), START, dtype=torch.long, device=device)
     # All beams of a word begin alike: only the first may be continued.
     scores = torch.full((words, width), -torch.inf, device=device)
-    scores[:, 0] = 0
+    scores[:, 0].zero_()
     # An ended sequence goes on with padding, at no cost.
     stay_ended = torch.full((decoder.num_tokens,), -torch.inf, device=device)
-    stay_ended[PAD] = 0
+    stay_ended[PAD].zero_()
     for _ in range(max_steps):
         last = tokens[:, :, -1]
         ended = (last == END) | (last == PAD) & (tokens.shape[2] > 1)
