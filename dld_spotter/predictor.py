@@ -75,7 +75,7 @@ class TextPredictor:
         self.cfg = _complete_cfg(config, weights, device, opts, confidence_threshold)
         self.charset = Charset.load(self.cfg.MODEL.TEXT.CHARSET)
         self.model = build_model(self.cfg).eval()
-        if self.model.device.type == "cuda":
+        if torch.device(self.cfg.MODEL.DEVICE).type == "cuda":
             round_batch_sizes(self.model)
         TextCheckpointer(self.model, on_charset_change="error").load(self.cfg.MODEL.WEIGHTS)
 
