@@ -31,8 +31,8 @@ def _add_model_config(cfg: CN) -> None:
 
     # Keep the channels last in memory: faster on CPUs, and on GPUs with mixed precision; the same results.
     cfg.MODEL.CHANNELS_LAST = True
-    # In training, batches are padded to sides that are multiples of so many pixels; 0: of what the backbone needs. On a
-    # GPU, 128 makes it faster where images have many sizes: see modeling/few_shapes.py.
+    # In training, batches are padded to sides that are multiples of so many pixels, itself a multiple of 32; 0: of what
+    # the backbone needs. On a GPU, 128 makes it faster where images have many sizes: see modeling/few_shapes.py.
     cfg.MODEL.PAD_MULTIPLE = 0
 
     text = cfg.MODEL.TEXT = CN()
@@ -240,6 +240,11 @@ def check_cfg(cfg: CN) -> None:
         )
     if cfg.INPUT.TEXT.UNKNOWN not in ("ignore", "detect", "error"):
         raise ValueError(f"INPUT.TEXT.UNKNOWN is '{cfg.INPUT.TEXT.UNKNOWN}'; use 'ignore', 'detect' or 'error'.")
+    if cfg.MODEL.PAD_MULTIPLE < 0 or cfg.MODEL.PAD_MULTIPLE % 32:
+        raise ValueError(
+            f"MODEL.PAD_MULTIPLE is {cfg.MODEL.PAD_MULTIPLE}, but backbones need sides that are multiples of 32; use "
+            "such a number, or 0."
+        )
     if not 0 <= cfg.MODEL.DLD.FIXED_SCALE <= 1:
         raise ValueError(
             f"MODEL.DLD.FIXED_SCALE is {cfg.MODEL.DLD.FIXED_SCALE}; it is a share of the full resolution above 0, "

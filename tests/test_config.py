@@ -186,6 +186,8 @@ def test_unknown_keys_are_named_with_a_suggestion(tmp_path):
         ("MODEL.DEVICE", "gpu", "MODEL.DEVICE is 'gpu'"),
         ("INPUT.RANDOM_FLIP", "horizontal", "mirrored"),
         ("INPUT.TEXT.UNKNOWN", "drop", "'ignore', 'detect' or 'error'"),
+        ("MODEL.PAD_MULTIPLE", 100, "PAD_MULTIPLE is 100"),
+        ("MODEL.PAD_MULTIPLE", -32, "PAD_MULTIPLE is -32"),
         ("MODEL.DLD.FIXED_SCALE", 1.5, "FIXED_SCALE is 1.5"),
         ("MODEL.DLD.FIXED_SCALE", -0.5, "FIXED_SCALE is -0.5"),
     ],

@@ -17,7 +17,9 @@ _STEP = 64
 
 def rounded_batch_size(size: int) -> int:
     """The next power of two, or above 64 the next multiple of 64."""
-    return -(-size // _STEP) * _STEP if size > _STEP else 1 << (size - 1).bit_length() if size else 0
+    if size > _STEP:
+        return -(-size // _STEP) * _STEP
+    return 1 << (size - 1).bit_length() if size else 0
 
 
 class _RoundedBatch:

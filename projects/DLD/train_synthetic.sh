@@ -39,6 +39,14 @@ train() { # config, output folder, number of processes
         --num-gpus "${3:-$processes}" --config-file "configs/synthetic/$1.yaml" "${options[@]}"
 }
 
+fit() { # config, output folder, weights, the teacher's, number of scenes; gammas
+    [[ -e "output/synthetic/$2/gamma${*: -1}.pth" ]] || "$python" tools/fit_selector.py --data-set drawn_select \
+        --limit "$5" --iterations 1000 --gammas "${@:6}" --output "output/synthetic/$2" \
+        --config-file "configs/synthetic/$1.yaml" "${options[@]}" \
+        MODEL.WEIGHTS "output/synthetic/$3/model_final.pth" \
+        MODEL.DLD.TEACHER_WEIGHTS "output/synthetic/$4/model_final.pth"
+}
+
 [[ -e "$sources/LICENCES.txt" ]] || "$python" tools/fetch_fonts.py --output "$sources"
 grep -qs "^@expo-google-fonts/" "$sources/LICENCES.txt" || "$python" tools/fetch_fonts.py --output "$sources" --web-fonts
 models="${PP_OCR_MODELS:-}"
@@ -99,41 +107,27 @@ for method in Vanilla_0.5 SKD-only; do
     folder="$(tr '[:upper:]-' '[:lower:]_' <<<"$method")"
     train "7_Pixels_$method" "7_pixels_$folder" 1
 done
-[[ -e output/synthetic/7_pixels_selector/gamma8.pth ]] || "$python" tools/fit_selector.py --data-set drawn_select \
-    --limit 800 --iterations 1000 --gammas 0.1 0.3 1 2 4 8 --output output/synthetic/7_pixels_selector \
-    --config-file configs/synthetic/7_Pixels_DLD.yaml "${options[@]}" \
-    MODEL.WEIGHTS output/synthetic/6_reader/model_final.pth
+fit 7_Pixels_DLD 7_pixels_selector 6_reader 6_reader 800 0.1 0.3 1 2 4 8
 
 # Students whose reader takes smaller pictures: reading first, with and without a teacher, then with a selector on scenes.
 train 7_Small_Reading 7_small_reading
 train 7_Small_Reading_Vanilla 7_small_reading_vanilla 1
 for student in "" _vanilla; do
-    [[ -e "output/synthetic/7_small_selector$student/gamma2.pth" ]] || "$python" tools/fit_selector.py \
-        --data-set drawn_select --limit 800 --iterations 1000 --gammas 0.1 0.3 1 2 \
-        --output "output/synthetic/7_small_selector$student" \
-        --config-file configs/synthetic/7_Small_DLD_gamma0.1.yaml "${options[@]}" \
-        MODEL.WEIGHTS "output/synthetic/7_small_reading$student/model_final.pth" \
-        MODEL.DLD.TEACHER_WEIGHTS output/synthetic/6_reader/model_final.pth
+    fit 7_Small_DLD_gamma0.1 "7_small_selector$student" "7_small_reading$student" 6_reader 800 0.1 0.3 1 2
 done
 for gamma in 0.1 0.3; do
     train "7_Small_DLD_gamma$gamma" "7_small_dld_gamma$gamma" 1
     train "7_Small_DRS-only_gamma$gamma" "7_small_drs_only_gamma$gamma" 1
 done
 
-# What was trained on a GPU, where it takes minutes; on two CPU cores it is a day: a better teacher, and students whose reader
-# takes pictures of 24 x 96 pixels. The last steps, few and small, ran on a CPU again.
+# What was trained on a GPU, in minutes instead of hours: a better teacher, and students whose reader takes pictures of 24 x 96
+# pixels. The last steps, few and small, ran on a CPU again.
 train 10_Teacher 10_teacher
 for method in SKD Vanilla; do
     train "11_Reading_$method" "11_reading_${method,,}" 1
 done
-for student in "" _vanilla; do
-    [[ -e "output/synthetic/11_selector$student/gamma1.pth" ]] || "$python" tools/fit_selector.py \
-        --data-set drawn_select --limit 800 --iterations 1000 --gammas 0.05 0.1 0.2 0.3 0.5 1 \
-        --output "output/synthetic/11_selector$student" \
-        --config-file configs/synthetic/12_DLD_gamma0.1.yaml "${options[@]}" \
-        MODEL.WEIGHTS "output/synthetic/11_reading$([[ $student ]] && echo _vanilla || echo _skd)/model_final.pth" \
-        MODEL.DLD.TEACHER_WEIGHTS output/synthetic/10_teacher/model_final.pth
-done
+fit 12_DLD_gamma0.1 11_selector 11_reading_skd 10_teacher 480 0.05 0.1 0.2 0.3 0.5 1
+fit 12_DLD_gamma0.1 11_selector_vanilla 11_reading_vanilla 10_teacher 480 0.05 0.1 0.2 0.3 0.5 1
 for gamma in 0.1 0.3; do
     train "12_DLD_gamma$gamma" "12_dld_gamma$gamma" 1
     train "12_DRS-only_gamma$gamma" "12_drs_only_gamma$gamma" 1

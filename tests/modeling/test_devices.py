@@ -54,6 +54,8 @@ def test_every_tensor_of_a_step_says_where_it_is(opts):
 class CopiedNumbers(TorchFunctionMode):
     """Notes where the package's models copy Python's numbers to a tensor's device, and so would wait for a GPU."""
 
+    FILES = ("dld_spotter/modeling", "dld_spotter/structures.py")
+
     def __init__(self):
         super().__init__()
         self.calls: list[str] = []
@@ -63,7 +65,7 @@ class CopiedNumbers(TorchFunctionMode):
         copies = func is torch.Tensor.new_tensor or (
             func is torch.Tensor.__setitem__ and not isinstance(args[2], torch.Tensor)
         )
-        if copies and "dld_spotter/modeling" in caller.f_code.co_filename.replace("structures.py", "modeling"):
+        if copies and any(name in caller.f_code.co_filename for name in self.FILES):
             self.calls.append(f"{caller.f_code.co_filename}:{caller.f_lineno}")
         return func(*args, **(kwargs or {}))
 
