@@ -36,6 +36,15 @@ def _convolution(
     return conv
 
 
+def _largest_of_four(x: Tensor) -> Tensor:
+    """(B, C, H, W) to (B, C, H - 1, W - 1): the maximum of each 2 x 2 positions."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        return F.max_pool2d(x, 2, stride=1)
+    # On a CPU a pooling that need not remember the places takes up to five times as long as this.
+    x = torch.maximum(x[:, :, :-1], x[:, :, 1:])
+    return torch.maximum(x[..., :-1], x[..., 1:])
+
+
 class TwoBranchStem(nn.Module):
     """Image to features of stride 4; at half the size, beside each other, a maximum and two 2 x 2 convolutions.
 
@@ -59,7 +68,7 @@ class TwoBranchStem(nn.Module):
         # Nothing is negative after a ReLU, so zeros are a right padding for the maximum, too.
         x = F.pad(self.conv1(image), below_right)
         convolved = self.conv2b(F.pad(self.conv2a(x), below_right))
-        return self.conv4(self.conv3(torch.cat([F.max_pool2d(x, 2, stride=1), convolved], dim=1)))
+        return self.conv4(self.conv3(torch.cat([_largest_of_four(x), convolved], dim=1)))
 
 
 class LCNetBlock(nn.Module):
