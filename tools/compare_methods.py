@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """The paper's comparison of methods, from configs and weights to a Markdown table.
 
-    python tools/compare_methods.py projects/DLD/comparison.yaml --markdown projects/DLD/README.md
+    python tools/compare_methods.py projects/DLD/gpu.yaml --markdown projects/DLD/README.md
     python tools/compare_methods.py projects/DLD/comparison.yaml --limit 10 --output output/comparison_trial
 
 The YAML file lists data sets, rows (a trained model each) and the orderings that the paper found; its format stands in

@@ -13,7 +13,7 @@
 # and set PP_OCR_MODELS to rapidocr_files/rapidocr/models.
 #
 # The model that knows photographs is trained, too, where datasets/photos (images, train.json, val.json) and
-# datasets/word_pages are; projects/DLD/README.md says how they were made.
+# datasets/word_pages are; projects/DLD/experiments.md says how they were made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
