@@ -103,6 +103,9 @@ def _add_model_config(cfg: CN) -> None:
     # How many heights of a word fill the length of the picture that is cut out; 0: as many as keep its proportions. A
     # student whose POOLER_RESOLUTION has other proportions than its teacher's needs the teacher's ratio here.
     reader.HEIGHTS = 0.0
+    # Cut words out of the image at its full resolution when DLDSpotter finds them at a smaller scale: reading costs the
+    # same at every scale. The selector then learns what each scale finds (tools/fit_selector.py --by spotting).
+    reader.FULL_RESOLUTION = False
     # 1 keeps the stem as it is, 2 the first stage as well, and so on.
     reader.FREEZE_AT = 0
 

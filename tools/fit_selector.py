@@ -7,6 +7,10 @@ logits are shifted, so that many gammas cost no more than one.
     python tools/fit_selector.py --config-file configs/DLD/DLD_gamma0.1_R50.yaml --data-set totaltext_train \\
         --gammas 0.1 0.3 --output output/selector MODEL.WEIGHTS output/model_final.pth
 
+What a scale loses is how far the student's reading in true places is from the teacher's (L_acc of the paper), or with
+--by spotting the share of words that it misses, misreads or makes up. The latter counts detection, too, needs no
+teacher, and is the one for a student with MODEL.PP_LCNET_READER.FULL_RESOLUTION.
+
 MODEL.WEIGHTS: a DLD checkpoint, whose student keeps its weights, or a plain spotter's, which serves as student and
 teacher. MODEL.DLD.TEACHER_WEIGHTS: the teacher's own, for a student that was trained without one.
 OUTPUT/gamma0.1.pth can be MODEL.WEIGHTS of a training, of an evaluation and of export_model.py.
@@ -15,6 +19,7 @@ OUTPUT/gamma0.1.pth can be MODEL.WEIGHTS of a training, of an evaluation and of 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -23,7 +28,7 @@ from detectron2.data import DatasetCatalog, MapDataset
 from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
-from dld_spotter import load_cfg
+from dld_spotter import Charset, load_cfg
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.loader import build_record_loader
 from dld_spotter.data.text_json import register_custom, require_dataset
@@ -37,6 +42,9 @@ from dld_spotter.engine.selector_fitting import (
     fit_selector,
     measure_scale_losses,
 )
+from dld_spotter.engine.spotting_losses import measure_spotting_losses
+from dld_spotter.evaluation.protocol import Protocol
+from dld_spotter.evaluation.text_evaluator import registered_truth
 from dld_spotter.modeling.dld import DLDSpotter
 from dld_spotter.modeling.resolution_selector import build_resolution_selector
 
@@ -56,6 +64,9 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="S",
         help="another selector, of these scales only: OUTPUT/gammaG_S-...-S.pth, for MODEL.DLD.SCALES (S, ..., S) in "
         "this order; may be given more than once",
+    )
+    parser.add_argument(
+        "--by", choices=("reading", "spotting"), default="reading", help="what a scale loses (default: reading)"
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
     parser.add_argument("--held-out", type=float, default=0.1, metavar="SHARE", help="to judge by (default: 0.1)")
@@ -108,7 +119,7 @@ def fit(args: argparse.Namespace) -> None:
     for among in [None, *(scale_indices(model.scales, scales) for scales in args.among)]:
         columns = list(among or range(len(model.scales)))
         scales = [model.scales[i] for i in columns]
-        read = ScaleLosses(held_out_losses.divergences[:, columns], held_out_losses.steps)
+        read = ScaleLosses(held_out_losses.lost[:, columns], held_out_losses.units)
         for gamma in args.gammas or [cfg.MODEL.DLD.GAMMA]:
             model.selector = choose_at(selector, gamma, model.costs, among)
             chosen = chosen_scales(model, held_out_images)
@@ -137,16 +148,23 @@ def load_or_measure(cfg: CfgNode, args: argparse.Namespace, model: DLDSpotter, r
         "data": [args.data_set, len(records), cfg.INPUT.MIN_SIZE_TEST],
         "scales": list(model.scales),
     }
+    if args.by != "reading":
+        key["by"] = [args.by, asdict(Protocol.from_cfg(cfg))]
     path = args.output / "scale_losses.pth"
     if path.is_file():
         kept = torch.load(path, weights_only=True)
         if kept["key"] == key:
-            return ScaleLosses(kept["divergences"], kept["steps"])
+            return ScaleLosses(kept["lost"], kept["units"])
     mapped = MapDataset(records, TextDatasetMapper(cfg, is_train=False, keep_annotations=True))
     batches = [group.tolist() for group in torch.arange(len(records)).split(args.batch_size)]
-    losses = measure_scale_losses(model, build_record_loader(mapped, batches, cfg.DATALOADER.NUM_WORKERS), len(batches))
+    loader = build_record_loader(mapped, batches, cfg.DATALOADER.NUM_WORKERS)
+    if args.by == "reading":
+        losses = measure_scale_losses(model, loader, len(batches))
+    else:
+        spotting = Charset.load(cfg.MODEL.TEXT.CHARSET), Protocol.from_cfg(cfg)
+        losses = measure_spotting_losses(model, loader, registered_truth(args.data_set), *spotting, len(batches))
     args.output.mkdir(parents=True, exist_ok=True)
-    torch.save({"key": key, "divergences": losses.divergences, "steps": losses.steps}, path)
+    torch.save({"key": key, "lost": losses.lost, "units": losses.units}, path)
     return losses
 
 

@@ -3,7 +3,7 @@
 The selector's loss reaches the selector alone, and a frozen student reads an image at a scale always the same. So what
 each scale loses is measured once an image, and the selector learns to foresee these figures, at the price of the
 selector alone: for a first selector (a student begins as its teacher's copy), or for any gamma of a finished student,
-which is a shift of the logits by then.
+which is a shift of the logits by then. ``spotting_losses.py`` has another measure of what a scale loses.
 
 Shapes: M images, k candidate scales, B images a batch.
 """
@@ -39,25 +39,25 @@ class ScaleLosses:
     """What reading at each scale loses.
 
     Attributes:
-        divergences: (M, k) D_KL of the teacher's reading at full resolution and the student's, summed over the
-            characters and end tokens of an image.
-        steps: (M,) how many these are.
+        lost: (M, k) summed over the units of an image: D_KL of the teacher's reading at full resolution and the
+            student's, of characters and end tokens; or words that are wrong.
+        units: (M,) how many characters and end tokens, or words, there are.
     """
 
-    divergences: Tensor
-    steps: Tensor
+    lost: Tensor
+    units: Tensor
 
     def values(self, gamma: float, costs: Tensor) -> Tensor:
         """(M, k): an image's share of L_acc + gamma L_flops, should it be read at a scale.
 
-        L_acc is a mean over the characters of all images, L_flops one over the images: an image with many words counts
-        more in the first, as in a training step of ``DLDSpotter``.
+        L_acc is a mean over the characters (or words) of all images, L_flops one over the images: an image with many
+        words counts more in the first, as in a training step of ``DLDSpotter``.
         """
-        return self.divergences / self.steps.float().mean().clamp(min=1) + gamma * costs
+        return self.lost / self.units.float().mean().clamp(min=1) + gamma * costs
 
     def select(self, images: Sequence[int]) -> "ScaleLosses":
         """Those of some images."""
-        return ScaleLosses(self.divergences[list(images)], self.steps[list(images)])
+        return ScaleLosses(self.lost[list(images)], self.units[list(images)])
 
 
 def measure_scale_losses(model: DLDSpotter, batches: Iterable[list[dict]], total: int | None = None) -> ScaleLosses:
@@ -69,10 +69,15 @@ def measure_scale_losses(model: DLDSpotter, batches: Iterable[list[dict]], total
         total: how many batches there are, for the progress bar.
 
     Raises:
-        ValueError: the model has no teacher.
+        ValueError: the model has no teacher, or reads the same whatever the scale.
     """
     if model.teacher is None:
         raise ValueError("MODEL.DLD.TEACHER is False, but the scales are compared with a teacher: set it to True.")
+    if model.student.reads_full_resolution:
+        raise ValueError(
+            "with MODEL.PP_LCNET_READER.FULL_RESOLUTION a word in its true place is read alike at every scale: compare "
+            "what the scales find (--by spotting)."
+        )
     divergences, steps = [], []
     with inference_context(model), torch.no_grad():
         for batch in tqdm(batches, total=total, desc="readings", unit=" batches"):
@@ -212,7 +217,7 @@ def describe_choice(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Te
     values, rows = losses.values(gamma, costs), [("chosen", chosen)]
     rows += [(f"all at {scale:g}", torch.full_like(chosen, i)) for i, scale in enumerate(scales)]
     rows.append(("best of each", values.argmin(dim=1)))
-    lines = [f"{len(chosen)} images, gamma {gamma:g}: L_acc, mean cost, L_acc + gamma cost; share of the scales"]
+    lines = [f"{len(chosen)} images, gamma {gamma:g}: lost, mean cost, lost + gamma cost; share of the scales"]
     for title, index in rows:
         total, cost = values.gather(1, index[:, None]).mean(), costs[index].mean()
         shares = [f"{scale:g}: {(index == i).float().mean():.0%}" for i, scale in enumerate(scales)]

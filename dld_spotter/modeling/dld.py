@@ -127,7 +127,7 @@ class DLDSpotter(nn.Module):
         """Detectron2's contract. Predictions hold the chosen "scale" beside "instances"."""
         if not self.training:
             return self.inference(batched_inputs)
-        self._check_teacher()
+        self._check_losses()
         # What is read is known on the CPU: nothing has to be asked of the device for it.
         targets = [record["instances"] for record in batched_inputs]
         words = [w.to(self.device) for w in readable_words(targets)]
@@ -159,7 +159,12 @@ class DLDSpotter(nn.Module):
         parts = ("student",) if self.teacher is None else ("student", "teacher")
         return {f"{part}.{name}": value for part in parts for name, value in weights.items()} | fusion
 
-    def _check_teacher(self) -> None:
+    def _check_losses(self) -> None:
+        if self.selector is not None and self.student.reads_full_resolution:
+            raise ValueError(
+                "with MODEL.PP_LCNET_READER.FULL_RESOLUTION reading tells nothing of a scale: set MODEL.DLD.SELECTION "
+                "to 'random', and fit a selector afterwards (tools/fit_selector.py --by spotting)."
+            )
         compared = self.selector is not None and self.accuracy_target == "kl"
         if self.teacher is None and (compared or self.weights.lambda_skd > 0):
             raise ValueError(

@@ -65,6 +65,11 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
             "pad_multiple": cfg.MODEL.PAD_MULTIPLE,
         }
 
+    @property
+    def reads_full_resolution(self) -> bool:
+        """See ``Spotter``."""
+        return getattr(self.roi_heads.text_head, "full_resolution", False)
+
     def _freeze_detection(self) -> None:
         """No gradient for what does not read: the heads of detection, and the FPN's last layers of the other levels."""
         read_from = f"backbone.fpn_output{self.roi_heads.text_in_feature.removeprefix('p')}."
@@ -115,7 +120,7 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         """See ``Spotter.pool``."""
         name, before = self.roi_heads.text_in_feature, None
         if name == IMAGE:
-            feature = images.tensor
+            feature = images
         elif features is None:
             feature, before = unfinished_feature(self.backbone, images.tensor, name)
         else:

@@ -7,6 +7,27 @@ from detectron2.structures import ImageList, Instances
 from torch.nn import functional as F
 
 
+class RescaledImages(ImageList):
+    """A batch at another scale that remembers what it was made of.
+
+    Args:
+        tensor, image_sizes: as ``ImageList`` takes them.
+        original: the batch that was rescaled.
+        factors: on height and width.
+    """
+
+    def __init__(
+        self,
+        tensor: torch.Tensor,
+        image_sizes: list[tuple[int, int]],
+        original: ImageList,
+        factors: tuple[float, float],
+    ):
+        super().__init__(tensor, image_sizes)
+        self.original = original
+        self.factors = factors
+
+
 def rescale_images(images: ImageList, scale: float, divisor: int = 32) -> ImageList:
     """The whole batch resized at once, anti-aliased and bilinear, and padded again.
 
@@ -14,6 +35,9 @@ def rescale_images(images: ImageList, scale: float, divisor: int = 32) -> ImageL
         images: normalised and padded.
         scale: factor on height and width.
         divisor: the sides of the result are multiples of it.
+
+    Returns:
+        ``RescaledImages``; the same batch for a scale of 1.
     """
     if scale == 1.0:
         return images
@@ -25,7 +49,7 @@ def rescale_images(images: ImageList, scale: float, divisor: int = 32) -> ImageL
     # Each image keeps its share of the batch's frame, so that all of them shrink by the same two factors.
     factors = size[0] / height, size[1] / width
     sizes = [(max(1, round(h * factors[0])), max(1, round(w * factors[1]))) for h, w in images.image_sizes]
-    return ImageList(tensor, sizes)
+    return RescaledImages(tensor, sizes, images, factors)
 
 
 def rescale_words(words: Sequence[Instances], images: ImageList, rescaled: ImageList, scale: float) -> list[Instances]:

@@ -104,7 +104,7 @@ class TextROIHeads(StandardROIHeads):
 
     def with_image(self, images: ImageList, features: dict) -> dict:
         """The feature maps, and the normalised images among them for a text head that sees pixels."""
-        return {**features, IMAGE: images.tensor} if self.text_in_feature == IMAGE else features
+        return {**features, IMAGE: images} if self.text_in_feature == IMAGE else features
 
     def detection_losses(
         self, images: ImageList, features: dict, proposals: list[Instances], targets: list[Instances]

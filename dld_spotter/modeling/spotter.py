@@ -88,9 +88,11 @@ class Spotter(ABC):
 
     Attributes:
         cost_parts: what costs are listed by: part -> how the names of its modules begin; the longest match decides.
+        reads_full_resolution: whether words of a rescaled batch are read in the batch that it was made of.
     """
 
     cost_parts: ClassVar[Mapping[str, Sequence[str]]] = {}
+    reads_full_resolution = False
 
     def adapt_weights(self, weights: dict) -> dict:
         """Weights of a checkpoint, by name, as this spotter takes them; those of a relative may be renamed."""

@@ -44,9 +44,9 @@ def test_divergences_are_those_of_each_image_read_alone(model, tmp_path):
     mapper = TextDatasetMapper(toy_cfg(), is_train=False, keep_annotations=True)
     records = [mapper(record) for record in load_text_json(json_file, images)]
     losses = measure_scale_losses(model, [records[:2], records[2:]])
-    assert losses.divergences.shape == (3, 2) and losses.divergences[2].tolist() == [0, 0] and losses.steps[2] == 0
+    assert losses.lost.shape == (3, 2) and losses.lost[2].tolist() == [0, 0] and losses.units[2] == 0
     # The student is its teacher's copy: at full resolution nothing is lost.
-    torch.testing.assert_close(losses.divergences[:, 1], torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(losses.lost[:, 1], torch.zeros(3), atol=1e-4, rtol=0)
     for index, record in enumerate(records[:2]):
         words, full = readable_words([record["instances"]]), model.student.preprocess_image([record])
         small = rescale_images(full, 0.5)
@@ -55,8 +55,8 @@ def test_divergences_are_those_of_each_image_read_alone(model, tmp_path):
             read = model.student.read(small, rescale_words(words, full, small, 0.5)).logits.double().softmax(-1).numpy()
         valid = (target_tokens(words) != PAD).numpy()
         expected = (taught * (np.log(taught) - np.log(read))).sum(-1)[valid].sum()
-        assert losses.divergences[index, 0].item() == pytest.approx(expected, rel=1e-3)
-        assert losses.steps[index] == valid.sum() > 0
+        assert losses.lost[index, 0].item() == pytest.approx(expected, rel=1e-3)
+        assert losses.units[index] == valid.sum() > 0
 
 
 def test_values_are_shares_of_the_mean_loss():
@@ -64,7 +64,7 @@ def test_values_are_shares_of_the_mean_loss():
     losses = ScaleLosses(torch.tensor([[6.0, 0.0], [2.0, 1.0]]), torch.tensor([3, 1]))
     values = losses.values(0.5, torch.tensor([0.25, 1.0]))
     assert values.mean(dim=0).tolist() == pytest.approx([(6 + 2) / 4 + 0.125, (0 + 1) / 4 + 0.5])
-    assert losses.select([1]).divergences.tolist() == [[2.0, 1.0]]
+    assert losses.select([1]).lost.tolist() == [[2.0, 1.0]]
 
 
 def test_no_teacher_is_an_error():

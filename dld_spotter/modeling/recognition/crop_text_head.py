@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import Conv2d, ShapeSpec
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor, nn
 
 from dld_spotter.data.charset import Charset
@@ -20,6 +20,7 @@ from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder,
 from dld_spotter.modeling.recognition.encoder import BidirectionalLSTM
 from dld_spotter.modeling.recognition.rectifier import WordRectifier
 from dld_spotter.modeling.recognition.text_head import ROI_TEXT_HEAD_REGISTRY, AttentionTextHead
+from dld_spotter.modeling.rescale import RescaledImages
 from dld_spotter.structures import WordPolygons
 
 # ROI_TEXT_HEAD.IN_FEATURE of heads that see the image itself.
@@ -111,13 +112,16 @@ class CropTextHead(AttentionTextHead):
     Layers are those of ``MODEL.PP_LCNET_READER``; POOLER_MARGIN, CONV_DIM, NORM and UPSAMPLE mean nothing here.
 
     Args:
+        full_resolution: cut words out of what a rescaled batch was made of: whatever the scale that they are found at,
+            they are read at full resolution, which costs no more, since the pictures of words have one size.
         freeze_at: of stem and stages, the first so many stay as they are.
         kwargs: as AttentionTextHead.
     """
 
     @configurable
-    def __init__(self, *, freeze_at: int = 0, **kwargs):
+    def __init__(self, *, full_resolution: bool = False, freeze_at: int = 0, **kwargs):
         super().__init__(**kwargs)
+        self.full_resolution = full_resolution
         for part in [self.pooler.stem, *self.pooler.stages, *self.encoder.stages][:freeze_at]:
             part.requires_grad_(False)
 
@@ -143,18 +147,40 @@ class CropTextHead(AttentionTextHead):
             "charset": charset,
             "max_length": cfg.MODEL.TEXT.MAX_LENGTH,
             "loss_weight": head.LOSS_WEIGHT,
+            "full_resolution": reader.FULL_RESOLUTION,
             "freeze_at": reader.FREEZE_AT,
         }
 
-    def pool_words(self, features: Tensor, words: Sequence[Instances], before: Conv2d | None = None) -> Tensor:
-        """As the parent; ``features`` are the normalised images, which nothing comes ``before``."""
-        return self.pooler(features, [w.gt_boxes for w in words], polygons=[w.gt_masks for w in words])
+    def pool_words(self, images: ImageList, words: Sequence[Instances], before: Conv2d | None = None) -> Tensor:
+        """As the parent, from the normalised images, which nothing comes ``before``."""
+        source, back = self._source(images)
+        boxes, outlines = [w.gt_boxes for w in words], [w.gt_masks for w in words]
+        if back is not None:
+            boxes, outlines = [_scaled(b, *back) for b in boxes], [o.scale(*back) for o in outlines]
+        return self.pooler(source, boxes, polygons=outlines)
 
-    def pool_detections(self, features: Tensor, instances: Sequence[Instances]) -> Tensor:
-        """As the parent; ``features`` are the normalised images."""
-        masks = torch.cat([i.pred_masks for i in instances])
-        return self.pooler(features, [i.pred_boxes for i in instances], mask_probs=masks)
+    def pool_detections(self, images: ImageList, instances: Sequence[Instances]) -> Tensor:
+        """As the parent, from the normalised images."""
+        source, back = self._source(images)
+        boxes, masks = [i.pred_boxes for i in instances], torch.cat([i.pred_masks for i in instances])
+        if back is not None:
+            boxes = [_scaled(b, *back) for b in boxes]
+        return self.pooler(source, boxes, mask_probs=masks)
 
-    def rehearse(self, features: Tensor, words: int) -> Tensor:
+    def _source(self, images: ImageList) -> tuple[Tensor, tuple[float, float] | None]:
+        """(B, C, H, W) that words are cut out of, and the factors on x and y that lead there."""
+        if not (self.full_resolution and isinstance(images, RescaledImages)):
+            return images.tensor, None
+        factor_y, factor_x = images.factors
+        return images.original.tensor, (1 / factor_x, 1 / factor_y)
+
+    def rehearse(self, images: ImageList, words: int) -> Tensor:
         """As the parent."""
-        return self.pooler.see(features.new_zeros(words, features.shape[1], *self.pooler.rectifier.size))
+        tensor = images.tensor
+        return self.pooler.see(tensor.new_zeros(words, tensor.shape[1], *self.pooler.rectifier.size))
+
+
+def _scaled(boxes: Boxes, factor_x: float, factor_y: float) -> Boxes:
+    scaled = boxes.clone()
+    scaled.scale(factor_x, factor_y)
+    return scaled
