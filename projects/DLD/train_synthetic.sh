@@ -123,6 +123,8 @@ done
 # What was trained on a GPU, in minutes instead of hours: a better teacher, and students whose reader takes pictures of 24 x 96
 # pixels. The last steps, few and small, ran on a CPU again.
 train 10_Teacher 10_teacher
+train 11_SKD-only 11_skd_only 1
+train 11_Vanilla_0.5 11_vanilla_0.5 1
 for method in SKD Vanilla; do
     train "11_Reading_$method" "11_reading_${method,,}" 1
 done
@@ -132,6 +134,12 @@ for gamma in 0.1 0.3; do
     train "12_DLD_gamma$gamma" "12_dld_gamma$gamma" 1
     train "12_DRS-only_gamma$gamma" "12_drs_only_gamma$gamma" 1
 done
+
+# A student that finds words at the chosen scale and reads them at full resolution.
+train 13_Student 13_student
+[[ -e output/synthetic/13_selector/gamma0.3.pth ]] || "$python" tools/fit_selector.py --by spotting --data-set drawn_select \
+    --limit 800 --iterations 1000 --gammas 0.05 0.1 0.2 0.3 --output output/synthetic/13_selector \
+    --config-file configs/synthetic/13_DLD.yaml "${options[@]}" MODEL.WEIGHTS output/synthetic/13_student/model_final.pth
 
 if [[ -e datasets/photos/train.json && -e datasets/word_pages/pages.json ]]; then
     train 8_Reading_photos 8_reading_photos
