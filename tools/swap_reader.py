@@ -4,19 +4,20 @@
     python tools/swap_reader.py DETECTOR.pth READER.pth joined.pth
 
 Of the reader's three parts, pooler (what sees the word), encoder and decoder, those that READER has take the place of
-DETECTOR's; all other weights are DETECTOR's. Readers that share feature maps with the detector want training together
-afterwards; those that see pixels ("CropTextHead") do not.
+DETECTOR's; all other weights are DETECTOR's. Of a DLD checkpoint the student's reader is meant. Readers that share
+feature maps with the detector want training together afterwards; those that see pixels ("CropTextHead") do not.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 READER = "roi_heads.text_head."
+STUDENT = "student."
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -40,17 +41,29 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # of many kinds
         raise ValueError(f"{path} cannot be read as a checkpoint; is it complete?") from error
     weights = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(weights, dict) or not any(name.startswith(READER) for name in weights):
+    if not isinstance(weights, dict) or not any(name.startswith((READER, STUDENT + READER)) for name in weights):
         raise ValueError(f"{path} has no weights {READER}*: is it a checkpoint of a Mask R-CNN spotter?")
     return weights
 
 
 def swap(detector: dict[str, Tensor], reader: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights of both by name, as the module's docstring says; the charset goes with its owner's decoder."""
-    reading = {name: value for name, value in reader.items() if name.startswith(READER)}
-    parts = {name.split(".")[2] for name in reading}
-    kept = {n: v for n, v in detector.items() if not n.startswith(READER) or n.split(".")[2] not in parts}
+    source, place = reader_prefix(reader), reader_prefix(detector)
+    reading = {place + name.removeprefix(source): value for name, value in reader.items() if name.startswith(source)}
+    parts = reader_parts(reading)
+    kept = {n: v for n, v in detector.items() if not (n.startswith(place) and reader_parts([n]) <= parts)}
     return kept | reading
+
+
+def reader_prefix(weights: Iterable[str]) -> str:
+    """How the names of the reader's weights begin; of a DLD checkpoint, those of the student's."""
+    return STUDENT + READER if any(name.startswith(STUDENT + READER) for name in weights) else READER
+
+
+def reader_parts(names: Iterable[str]) -> set[str]:
+    """Parts of the reader that these weights belong to."""
+    prefix = reader_prefix(names)
+    return {name.removeprefix(prefix).split(".")[0] for name in names if name.startswith(prefix)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,8 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    taken = sorted({name.split(".")[2] for name in joined if name.startswith(READER)})
-    print(f"{args.output}: {len(joined)} weights; the reader has {', '.join(taken)}")
+    print(f"{args.output}: {len(joined)} weights; the reader has {', '.join(sorted(reader_parts(joined)))}")
     return 0
 
 

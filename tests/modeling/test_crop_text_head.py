@@ -199,6 +199,19 @@ def test_readers_change_places(tmp_path, capsys):
     assert set(torch.load(arguments[2])["model"]) == set(state), "nothing is left of the old reader's eyes"
 
 
+def test_a_student_s_reader_goes_into_another_dld_checkpoint(tmp_path):
+    swap_reader = toy.load_script("tools/swap_reader.py")
+    old, new = build(*CROP, *TINY), build(*CROP, *TINY, "MODEL.DLD.TEACHER", False)
+    for name, model in (("old.pth", old), ("new.pth", new)):
+        torch.save({"model": model.state_dict()}, tmp_path / name)
+    assert swap_reader.main([str(tmp_path / name) for name in ("old.pth", "new.pth", "joined.pth")]) == 0
+    joined = torch.load(tmp_path / "joined.pth")["model"]
+    assert set(joined) == set(old.state_dict())
+    for name, value in joined.items():
+        origin = new if name.startswith("student." + READER) else old
+        assert torch.equal(value, origin.state_dict()[name]), name
+
+
 def test_what_is_no_checkpoint_is_said(tmp_path, capsys):
     swap_reader = toy.load_script("tools/swap_reader.py")
     torch.save([1], tmp_path / "list.pth")
