@@ -147,9 +147,8 @@ def load_or_measure(cfg: CfgNode, args: argparse.Namespace, model: DLDSpotter, r
         "weights": [[str(file), file.stat().st_mtime_ns if file.is_file() else 0] for file in files],
         "data": [args.data_set, len(records), cfg.INPUT.MIN_SIZE_TEST],
         "scales": list(model.scales),
+        "by": [args.by] if args.by == "reading" else [args.by, asdict(Protocol.from_cfg(cfg))],
     }
-    if args.by != "reading":
-        key["by"] = [args.by, asdict(Protocol.from_cfg(cfg))]
     path = args.output / "scale_losses.pth"
     if path.is_file():
         kept = torch.load(path, weights_only=True)
