@@ -148,9 +148,7 @@ def test_true_places_and_perfect_masks_give_the_same_features():
     torch.testing.assert_close(model.roi_heads.text_head.pool_detections(images, words), true, rtol=0.2, atol=0.1)
 
 
-@pytest.mark.parametrize(
-    "opts", [(), ("MODEL.PP_LCNET_READER.FULL_RESOLUTION", True, "MODEL.DLD.SELECTION", "random")]
-)
+@pytest.mark.parametrize("opts", [(), ("MODEL.PP_LCNET_READER.FULL_RESOLUTION", True, "MODEL.DLD.SELECTION", "random")])
 def test_a_distilled_step_with_every_tensor_in_its_place(opts):
     model = build(*CROP, *TINY, *opts)
     batch = toy_batch((2, 0, 1))
