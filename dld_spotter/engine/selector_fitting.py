@@ -25,13 +25,10 @@ from dld_spotter.data.loader import build_record_loader
 from dld_spotter.modeling.distillation.selector_loss import SMALLEST
 from dld_spotter.modeling.dld import DLDSpotter
 from dld_spotter.modeling.rescale import rescale_images, rescale_words
-from dld_spotter.modeling.resolution_selector import ResidualSelector
+from dld_spotter.modeling.resolution_selector import SHARPNESS, ResidualSelector
 from dld_spotter.modeling.spotter import readable_words, target_tokens
 
 logger = logging.getLogger(__name__)
-
-# Logits a nat of expected loss. At 10 a scale that loses 0.1 more is chosen e times less often in training.
-SHARPNESS = 10.0
 
 
 @dataclass(frozen=True)

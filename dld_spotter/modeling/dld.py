@@ -29,7 +29,7 @@ from dld_spotter.modeling.distillation.selector_loss import (
 )
 from dld_spotter.modeling.distillation.weights import DistillationWeights
 from dld_spotter.modeling.rescale import rescale_images, rescale_words, select_images
-from dld_spotter.modeling.resolution_selector import build_resolution_selector
+from dld_spotter.modeling.resolution_selector import SHARPNESS, build_resolution_selector
 from dld_spotter.modeling.spotter import Reading, Spotter, readable_words, target_tokens
 
 
@@ -49,6 +49,7 @@ class DLDSpotter(nn.Module):
         fusion: makes the teacher's pyramid of two resolutions, frozen; None for that of the full resolution alone.
         pyramid_warmup: iterations over which the weight of the pyramid's distillation grows from 0.
         fixed_scale: read at this scale at inference, whatever the selector says; 0 lets it decide.
+        gamma_shift: added at inference to the gamma that the selector was fitted for.
         temperature: of the Gumbel-softmax, until a hook sets another.
         pad_multiple: in training, sides of a batch are multiples of so many pixels, as the student pads them.
     """
@@ -68,6 +69,7 @@ class DLDSpotter(nn.Module):
         fusion: PyramidFusion | None = None,
         pyramid_warmup: int = 500,
         fixed_scale: float = 0.0,
+        gamma_shift: float = 0.0,
         temperature: float = 5.0,
         pad_multiple: int = 32,
     ):
@@ -82,6 +84,7 @@ class DLDSpotter(nn.Module):
         self.fusion = fusion
         self.pyramid_warmup = pyramid_warmup
         self.fixed_scale = fixed_scale
+        self.gamma_shift = gamma_shift
         self.pad_multiple = pad_multiple
         self.register_buffer("costs", torch.tensor(costs, dtype=torch.float32), persistent=False)
         # In the checkpoint, so that a resumed run goes on at the same temperature.
@@ -108,6 +111,7 @@ class DLDSpotter(nn.Module):
             "fusion": build_pyramid_fusion(cfg),
             "pyramid_warmup": dld.PYRAMID_WARMUP_ITERS,
             "fixed_scale": dld.FIXED_SCALE,
+            "gamma_shift": dld.GAMMA_SHIFT,
             "temperature": dld.TEMPERATURE,
             "pad_multiple": cfg.MODEL.PAD_MULTIPLE or 32,
         }
@@ -298,7 +302,8 @@ class DLDSpotter(nn.Module):
             return [self.fixed_scale] * len(images.image_sizes)
         if self.selector is None:
             return [self.scales[0]] * len(images.image_sizes)
-        return [self.scales[i] for i in self.selector(images).argmax(dim=1).tolist()]
+        logits = self.selector(images) - SHARPNESS * self.gamma_shift * self.costs
+        return [self.scales[i] for i in logits.argmax(dim=1).tolist()]
 
 
 def student_cfg(cfg: CfgNode) -> CfgNode:

@@ -1,5 +1,7 @@
 """Fitting a selector to readings that were made once."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -123,6 +125,21 @@ def test_a_gamma_is_a_shift_of_the_logits(model):
     np.testing.assert_allclose(logits, -SHARPNESS * expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(alone, logits[:, 1:], rtol=1e-6)
     assert torch.equal(model.selector.classify.bias, before)
+
+
+def test_a_shift_of_gamma_at_inference_is_another_gamma(model):
+    """Of selectors between whose gammas the choice changes."""
+    images = model.student.preprocess_image([stripes(np.random.default_rng(3), 8)])
+    fitted = copy.deepcopy(model.selector)
+    with torch.no_grad():
+        dear, cheap = fitted(images)[0, 1].item(), fitted(images)[0, 0].item()
+        turning = (dear - cheap) / SHARPNESS / (model.costs[1] - model.costs[0]).item()  # both are then alike
+    try:
+        for gamma, shift in ((turning - 0.2, 0.1), (turning - 0.1, 0.2), (turning + 0.2, -0.1), (turning + 0.1, -0.2)):
+            model.selector, model.gamma_shift = choose_at(fitted, gamma, model.costs), shift
+            assert model.choose_scales(images) == [0.5 if gamma + shift > turning else 1.0]
+    finally:
+        model.selector, model.gamma_shift = fitted, 0.0
 
 
 def test_mirrored_images_keep_their_place_in_the_batch():

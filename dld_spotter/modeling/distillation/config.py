@@ -32,6 +32,8 @@ def add_distillation_config(cfg: CN) -> None:
     dld.FIXED_SCALE = 0.0
     # gamma: larger values prefer smaller images.
     dld.GAMMA = 0.1
+    # Added at inference to the gamma of a selector that tools/fit_selector.py made: the price of the cost, by choice.
+    dld.GAMMA_SHIFT = 0.0
     # What L_acc compares the student's mixed reading with: "kl" (the teacher's distribution), "ce" (the true text).
     dld.ACCURACY_TARGET = "kl"
     # tau of the Gumbel-softmax: TEMPERATURE * TEMPERATURE_DECAY ** epoch.
