@@ -174,8 +174,10 @@ def _add_run_config(cfg: CN) -> None:
     # A detection matches a word when their IoU exceeds this (MANGO's tables use 0.1).
     evaluation.IOU_THRESHOLD = 0.5
     evaluation.CASE_SENSITIVE = False
-    # Detections scored below this do not count.
+    # Words whose score is lower are not returned by any model, and do not count.
     evaluation.SCORE_THRESHOLD = 0.0
+    # A word's score is det_score ** a * text_score ** b for these a and b; (0.5, 0.5) is the geometric mean.
+    evaluation.SCORE_POWERS = (1.0, 1.0)
     # In word spotting, words shorter than this are don't care.
     evaluation.MIN_WORD_LENGTH = 3
     # Also measure recognition with ground-truth boxes (one more pass over the images).

@@ -40,7 +40,7 @@ from dld_spotter.data.loader import build_text_test_loader
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.modeling.dld.rescaling import rescale_images
-from dld_spotter.modeling.spotter import Workload
+from dld_spotter.modeling.spotter_parts import Workload
 
 TIMED_IMAGES = 3  # the first ones of a data set
 NOTHING = Workload(proposals=0, words=0, steps=0)

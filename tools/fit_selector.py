@@ -35,8 +35,7 @@ from dld_spotter.data.text_json import register_custom, require_dataset
 from dld_spotter.engine import Trainer
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.engine.selector_fitting import (
-    ScaleLosses,
-    choose_at,
+    FitOptions,
     chosen_scales,
     describe_choice,
     fit_selector,
@@ -46,6 +45,7 @@ from dld_spotter.engine.spotting_losses import measure_spotting_losses
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.text_evaluator import registered_truth
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.dld.selector.regression import ScaleLosses, choose_at
 from dld_spotter.modeling.dld.selector.selector_network import build_resolution_selector
 
 
@@ -112,8 +112,8 @@ def fit(args: argparse.Namespace) -> None:
     seed_all_rng(args.seed)
     selector = build_resolution_selector(cfg).to(model.device)
     costs = model.costs.cpu()
-    options = {"iterations": args.iterations, "seed": args.seed, "workers": cfg.DATALOADER.NUM_WORKERS}
-    fit_selector(selector, images, losses.values(0.0, costs)[:fitted], model, **options)
+    options = FitOptions(args.iterations, seed=args.seed, workers=cfg.DATALOADER.NUM_WORKERS)
+    fit_selector(selector, images, losses.values(0.0, costs)[:fitted], model, options)
     judged = range(fitted, len(records))
     held_out_images, held_out_losses = [images[i] for i in judged], losses.select(judged)
     for among in [None, *(scale_indices(model.scales, scales) for scales in args.among)]:

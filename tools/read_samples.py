@@ -19,7 +19,7 @@ import numpy as np
 
 from dld_spotter.analysis import CostModel
 from dld_spotter.image_io import list_images
-from dld_spotter.modeling.spotter import Workload
+from dld_spotter.modeling.spotter_parts import Workload
 from dld_spotter.predictor import TextPredictor
 from dld_spotter.pretrained import pretrained_models
 from dld_spotter.results import TextResult, write_image

@@ -29,13 +29,16 @@ from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import PAD, Charset
 from dld_spotter.data.synthetic import draw_scene
 from dld_spotter.engine.optimizer import build_optimizer
+from dld_spotter.modeling.dld.dld_objective import DLDObjective
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.modeling.dld.losses.loss_weights import DistillationWeights
+from dld_spotter.modeling.dld.losses.recognition_distiller import RecognitionDistiller
 from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
 from dld_spotter.modeling.dld.selector.gumbel import accuracy_loss, cheapest_equal_scale
+from dld_spotter.modeling.dld.selector.scale_costs import CandidateScales
 from dld_spotter.modeling.dld.selector.selector_network import build_resolution_selector
 from dld_spotter.modeling.mask_rcnn.mask_rcnn_spotter import MaskRCNNSpotter
-from dld_spotter.modeling.spotter import Reading, Spotter, target_tokens
+from dld_spotter.modeling.spotter import RecognitionOutput, Spotter, target_tokens
 from dld_spotter.structures import WordPolygons
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,7 +115,7 @@ def draw_images(rng: np.random.Generator, count: int, first: int = 0) -> dict[st
     }
 
 
-def read_at(spotter: Spotter, records: Sequence[dict], scale: float) -> Reading:
+def read_at(spotter: Spotter, records: Sequence[dict], scale: float) -> RecognitionOutput:
     """The words of some records read at a scale, their own characters fed in."""
     images = spotter.preprocess_image(records)
     words = [record["instances"].to(images.tensor.device) for record in records]
@@ -134,7 +137,7 @@ def train_reader(cfg: CfgNode, scales: Sequence[float], steps: int, seed: int) -
         records = [draw_record(rng, kind, charset, numbers[kind]) for kind in KINDS * (BATCH // 2)]
         with EventStorage(step):
             reading = read_at(spotter, records, scales[rng.integers(len(scales))])
-            loss = sum(spotter.reading_losses(reading).values())
+            loss = sum(spotter.recognition_losses(reading).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -159,7 +162,7 @@ class RememberingReader(MaskRCNNSpotter):
         return super().train(False)
 
     @torch.no_grad()
-    def pool(self, images: ImageList, words: list[Instances]) -> Tensor:
+    def pool(self, images: ImageList, words: list[Instances], features=None) -> Tensor:
         """See ``Spotter.pool``."""
         keys = [(int(w.image_number[0]), size) for w, size in zip(words, images.image_sizes, strict=True)]
         if not all(key in self.memory for key in keys):
@@ -167,15 +170,15 @@ class RememberingReader(MaskRCNNSpotter):
             self.memory.update(zip(keys, logits.split([len(w) for w in words]), strict=True))
         return torch.cat([self.memory[key] for key in keys])
 
-    def recognize(self, roi: Tensor, target: Tensor) -> Reading:
+    def recognize(self, roi: Tensor, target: Tensor) -> RecognitionOutput:
         """See ``Spotter.recognize``."""
-        return Reading(roi, roi, roi, target)
+        return RecognitionOutput(roi, roi, roi, target, target != PAD)
 
-    def detection_losses(self, images: ImageList, targets: list[Instances]) -> tuple[dict[str, Tensor], Tensor]:
+    def detection_losses(self, images, targets, features=None) -> tuple[dict[str, Tensor], Tensor]:
         """Nothing is trained here."""
         return {}, self.pool(images, targets)
 
-    def reading_losses(self, reading: Reading) -> dict[str, Tensor]:
+    def recognition_losses(self, reading: RecognitionOutput) -> dict[str, Tensor]:
         """Nothing is trained here."""
         return {}
 
@@ -186,14 +189,13 @@ def train_selector(
     """A DLDSpotter around the frozen reader, its selector trained from scratch on the given images of each kind."""
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 2])
-    dld = cfg.MODEL.DLD
+    dld, weights = cfg.MODEL.DLD, DistillationWeights(gamma=gamma, lambda_skd=0.0)
     model = DLDSpotter(
         student=reader,
         teacher=reader,
         selector=build_resolution_selector(cfg),
-        scales=dld.SCALES,
-        costs=[scale**2 for scale in dld.SCALES],
-        weights=DistillationWeights(gamma=gamma, lambda_skd=0.0),
+        candidates=CandidateScales(dld.SCALES, [scale**2 for scale in dld.SCALES]),
+        objective=DLDObjective(weights, RecognitionDistiller(weights)),
     ).train()
     optimizer = build_optimizer(cfg, model)
     progress = trange(steps, desc=f"selector, gamma {gamma:g}", unit="step")
@@ -260,7 +262,7 @@ def judge(model: DLDSpotter, images: dict[str, list[dict]], read: dict[str, Read
         result["right"][kind] = is_right.float().mean().item()
         result["words_read"][kind] = right[chosen, torch.arange(len(chosen))].float().mean().item()
         result["cheapest_within_one"][kind] = ((chosen - cheapest).abs() <= 1).float().mean().item()
-        best = (divergence + model.weights.gamma * model.costs).argmin()
+        best = (divergence + model.objective.weights.gamma * model.costs).argmin()
         result["best_fixed_scale"][kind] = scales[best]
         costs.append(model.costs[chosen].mean().item())
     result["mean_cost"] = float(np.mean(costs))

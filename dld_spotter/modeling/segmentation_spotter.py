@@ -6,20 +6,28 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import FPN, build_backbone
 from detectron2.modeling.backbone import Backbone
-from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import ImageList
 from torch import Tensor, nn
 
 from dld_spotter.modeling.acceleration.shape_bucketing import pad_images
-from dld_spotter.modeling.backbones.residual_fpn import merged_features, specialize_convolutions, unfinished_feature
-from dld_spotter.modeling.spotter import Pyramid, Spotter, readable_words, target_tokens
+from dld_spotter.modeling.acceleration.specialized_convolutions import specialize_convolutions
+from dld_spotter.modeling.backbones.fpn_features import (
+    FeatureMap,
+    merged_features,
+    remove_other_outputs,
+    single_feature_map,
+)
+from dld_spotter.modeling.recognition.feature_source import FeatureSource
+from dld_spotter.modeling.spotter import Spotter, readable_words, target_tokens
+from dld_spotter.modeling.spotter_parts import Pyramid
+from dld_spotter.modeling.word_scores import WordScoring
 
 
-class MapSpotter(nn.Module, Spotter):
+class SegmentationSpotter(nn.Module, Spotter):
     """A spotter whose heads stand on one feature map of the backbone.
 
     A subclass gives the methods of ``Spotter``; its predictions hold ``pred_boxes`` (PolygonBoxes), ``scores``,
-    ``pred_classes``, ``pred_text`` (N, T) and ``pred_text_scores`` (N,).
+    ``pred_classes``, ``pred_text`` (N, T), ``pred_text_scores`` and ``pred_word_scores`` (N,).
 
     Args:
         backbone: of an FPN, the output convolutions of the levels that nothing looks at are taken out.
@@ -29,6 +37,7 @@ class MapSpotter(nn.Module, Spotter):
         channels_last: keep convolution weights and images with the channels last in memory (see ``MaskRCNNSpotter``).
         pad_multiple: in training, batches are padded to sides that are multiples of so many pixels; 0: of what the
             backbone needs.
+        scoring: which words are returned; None for all.
     """
 
     def __init__(
@@ -41,6 +50,7 @@ class MapSpotter(nn.Module, Spotter):
         input_format: str | None = None,
         channels_last: bool = True,
         pad_multiple: int = 0,
+        scoring: WordScoring | None = None,
     ):
         super().__init__()
         self.backbone = backbone
@@ -49,6 +59,7 @@ class MapSpotter(nn.Module, Spotter):
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), persistent=False)
         self.pad_multiple = pad_multiple
+        self.scoring = scoring or WordScoring()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         specialize_convolutions(backbone)
         remove_other_outputs(backbone, in_feature)
@@ -64,6 +75,7 @@ class MapSpotter(nn.Module, Spotter):
             "input_format": cfg.INPUT.FORMAT,
             "channels_last": cfg.MODEL.CHANNELS_LAST,
             "pad_multiple": cfg.MODEL.PAD_MULTIPLE,
+            "scoring": WordScoring.from_config(cfg),
         }
 
     @property
@@ -81,18 +93,29 @@ class MapSpotter(nn.Module, Spotter):
 
     def feature_map(self, images: ImageList) -> Tensor:
         """(B, C, H, W): the feature map, without what only other maps need."""
-        feature, output = unfinished_feature(self.backbone, images.tensor, self.in_feature)
-        return feature if output is None else output(feature)
+        return single_feature_map(self.backbone, images.tensor, self.in_feature).finished()
+
+    def feature_source(self, images: ImageList, features: Mapping[str, Tensor] | None = None) -> FeatureSource:
+        """What text heads pool from.
+
+        Args:
+            features: with the feature map, if it is there already.
+        """
+        if features is None:
+            return FeatureSource(images, lambda: single_feature_map(self.backbone, images.tensor, self.in_feature))
+        return FeatureSource(images, lambda: FeatureMap(features[self.in_feature]))
 
     def pyramid(self, images: ImageList) -> Pyramid:
-        """See ``Spotter.pyramid``. Only one level has an output convolution: the maps are compared before it."""
+        """See ``PyramidSpotter``. Only one level has an output convolution: the maps are compared before it."""
         if not isinstance(self.backbone, FPN):
-            return super().pyramid(images)
+            raise ValueError(
+                f"{type(self).__name__}'s backbone is no FPN and has no pyramid: set MODEL.DLD.ETA_PYRAMID to 0."
+            )
         levels = merged_features(self.backbone, images.tensor)
         return Pyramid(self.features_of(levels), levels)
 
     def features_of(self, levels: Mapping[int, Tensor]) -> Mapping[str, Tensor]:
-        """See ``Spotter.features_of``."""
+        """See ``PyramidSpotter``."""
         output = getattr(self.backbone, f"fpn_output{self.in_feature.removeprefix('p')}")
         return {self.in_feature: output(levels[int(self.in_feature.removeprefix("p"))])}
 
@@ -103,31 +126,11 @@ class MapSpotter(nn.Module, Spotter):
         images = self.preprocess_image(batched_inputs)
         targets = [x["instances"].to(self.device) for x in batched_inputs]
         losses, roi = self.detection_losses(images, targets)
-        return losses | self.reading_losses(self.recognize(roi, target_tokens(readable_words(targets))))
+        return losses | self.recognition_losses(self.recognize(roi, target_tokens(readable_words(targets))))
 
     @torch.no_grad()
     def inference(self, batched_inputs: list[dict]) -> list[dict]:
         """Predictions in the pixels of the original images."""
         images = self.preprocess_image(batched_inputs)
-        results = []
-        for found, record, size in zip(self.spot(images), batched_inputs, images.image_sizes, strict=True):
-            height, width = record.get("height", size[0]), record.get("width", size[1])
-            results.append({"instances": detector_postprocess(found, height, width)})
-        return results
-
-
-def remove_other_outputs(backbone: Backbone, name: str) -> None:
-    """Take the output convolutions of an FPN's other levels out, in place.
-
-    Nothing would train them, and distributed training would wait for their gradients. ``backbone(image)`` still works;
-    its other maps are then without a convolution.
-    """
-    if not isinstance(backbone, FPN):
-        return
-    stages = [feature[len("res") :] for feature in backbone.in_features]
-    if name not in [f"p{stage}" for stage in stages]:
-        return
-    for place, stage in enumerate(reversed(stages)):
-        if f"p{stage}" != name:
-            backbone.output_convs[place] = nn.Identity()
-            setattr(backbone, f"fpn_output{stage}", backbone.output_convs[place])
+        predictions = zip(self.spot(images), batched_inputs, images.image_sizes, strict=True)
+        return [{"instances": self.scoring.finish(*prediction)} for prediction in predictions]

@@ -14,7 +14,7 @@ from dld_spotter.modeling.dld.selector.selector_network import ResidualSelector
 from dld_spotter.modeling.recognition import masked_pooler
 from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
 from dld_spotter.modeling.recognition.contextual_encoder import BidirectionalLSTM
-from dld_spotter.modeling.spotter import Workload
+from dld_spotter.modeling.spotter_parts import Workload
 
 
 def count(module, *inputs):

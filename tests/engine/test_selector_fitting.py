@@ -13,9 +13,7 @@ from dld_spotter.data.charset import PAD
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.text_json import load_text_json
 from dld_spotter.engine.selector_fitting import (
-    SHARPNESS,
-    ScaleLosses,
-    choose_at,
+    FitOptions,
     chosen_scales,
     describe_choice,
     fit_selector,
@@ -23,6 +21,7 @@ from dld_spotter.engine.selector_fitting import (
     mirrored,
 )
 from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
+from dld_spotter.modeling.dld.selector.regression import SHARPNESS, ScaleLosses, choose_at
 from dld_spotter.modeling.spotter import readable_words, target_tokens
 
 SCALES = (0.5, 1.0)
@@ -86,7 +85,7 @@ def test_learns_which_images_need_the_dear_scale(model):
     kinds = [i % 2 == 0 for i in range(64)]
     losses = torch.tensor([[1.0, 0.1] if fine else [0.0, 0.1] for fine in kinds])
     shown = [stripes(rng, 4 if fine else 24) for fine in kinds]
-    fit_selector(model.selector, shown, losses, model, iterations=150, batch_size=8, learning_rate=5e-3, workers=1)
+    fit_selector(model.selector, shown, losses, model, FitOptions(150, batch_size=8, learning_rate=5e-3, workers=1))
     chosen = chosen_scales(model, [stripes(rng, 4 if fine else 24) for fine in kinds], batch_size=5)
     assert (chosen == torch.tensor(kinds).long()).float().mean() > 0.95
 
@@ -102,7 +101,7 @@ def test_foresees_the_mean_loss_of_images_that_look_alike():
     noise = rng.choice([-0.1, 0.1], (60, 3))
     losses = torch.tensor(np.array([means[look] for look in looks]) + noise, dtype=torch.float32)
     images = [stripes(rng, look) for look in looks]
-    fit_selector(model.selector, images, losses, model, iterations=300, batch_size=16, learning_rate=5e-3)
+    fit_selector(model.selector, images, losses, model, FitOptions(300, learning_rate=5e-3))
     with torch.no_grad():
         logits = torch.cat([model.selector(model.student.preprocess_image([image])) for image in images]).numpy()
     logits -= logits.mean(axis=1, keepdims=True)

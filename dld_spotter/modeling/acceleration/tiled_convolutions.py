@@ -1,10 +1,11 @@
 """Convolutions computed only where they are looked at.
 
-Reading needs the feature map around the words alone, and words cover a small part of most photos. Shapes: B images, C
-channels, H and W of a feature map, n tiles.
+Recognition needs the feature map around the words alone, and words cover a small part of most photos.
+
+Shapes: B images, C channels, H and W of a feature map, n tiles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from detectron2.layers import Conv2d
@@ -44,6 +45,31 @@ def worthwhile(needed: Tensor, num_convs: int) -> bool:
     """Whether the tiles, with the borders they share, are less work than the whole map. Waits for the device."""
     overhead = ((TILE + num_convs) / TILE) ** 2
     return needed.float().mean().item() * overhead < 0.8
+
+
+def convolve_around(
+    features: Tensor, convs: Sequence[Conv2d], boxes: Callable[[], Sequence[Boxes]], reach: float, stride: int
+) -> Tensor:
+    """A chain of 3 x 3 convolutions; without gradients on a CPU only around words, if that is less work.
+
+    Args:
+        features: (B, C, H, W).
+        convs: as ``convolve_tiles`` takes them.
+        boxes: gives those of the words of each image, in pixels.
+        reach: pixels around a box that are looked at, too.
+        stride: of the feature map, in pixels.
+
+    Returns:
+        (B, C', H, W), equal to the chain on the whole map within the reach of the words.
+    """
+    depends_on_batch = any(conv.training for conv in convs)
+    if features.device.type == "cpu" and not (depends_on_batch or torch.is_grad_enabled()):
+        needed = needed_tiles(boxes(), reach, stride, features.shape[-2:])
+        if worthwhile(needed, len(convs)):
+            return convolve_tiles(features, convs, needed)
+    for conv in convs:
+        features = conv(features)
+    return features
 
 
 def convolve_tiles(features: Tensor, convs: Sequence[Conv2d], needed: Tensor) -> Tensor:

@@ -9,12 +9,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dld_spotter.modeling.dld.losses.pyramid_fusion import PyramidFusion
 from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
-from dld_spotter.modeling.spotter import Spotter, readable_words, target_tokens
+from dld_spotter.modeling.spotter import readable_words, target_tokens
+from dld_spotter.modeling.spotter_parts import PyramidSpotter, require
 
 
 @META_ARCH_REGISTRY.register()
 class PyramidFusionTrainer(nn.Module):
-    """Trains the fusion alone: the heads of a frozen spotter find and read words in the fused maps.
+    """Trains the fusion alone: the heads of a frozen spotter detect and recognise words in the fused maps.
 
     Level j of the fused pyramid stands in the place of level j - 1 of the images at half resolution, as it does when a
     student at this resolution learns from it. A checkpoint of this model is what a DLDSpotter with
@@ -26,8 +27,9 @@ class PyramidFusionTrainer(nn.Module):
     """
 
     @configurable
-    def __init__(self, *, spotter: Spotter, fusion: PyramidFusion):
+    def __init__(self, *, spotter: nn.Module, fusion: PyramidFusion):
         super().__init__()
+        require(spotter, PyramidSpotter, "a fusion of pyramids cannot be trained around it")
         self.spotter = spotter.requires_grad_(False)
         self.fusion = fusion
 
@@ -63,8 +65,8 @@ class PyramidFusionTrainer(nn.Module):
         # The level above the last one is made of it as Detectron2's LastLevelMaxPool does.
         shifted[max(shifted) + 1] = F.max_pool2d(shifted[max(shifted)], 1, stride=2)
         losses, roi = self.spotter.detection_losses(half, targets, self.spotter.features_of(shifted))
-        reading = self.spotter.recognize(roi, target_tokens(readable_words(targets)))
-        return losses | self.spotter.reading_losses(reading)
+        output = self.spotter.recognize(roi, target_tokens(readable_words(targets)))
+        return losses | self.spotter.recognition_losses(output)
 
     def adapt_weights(self, weights: dict) -> dict:
         """Weights of a checkpoint as this model takes them; those of a plain spotter are the spotter's."""

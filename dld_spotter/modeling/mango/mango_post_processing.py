@@ -14,6 +14,7 @@ from shapely import Polygon
 from torch import Tensor
 
 from dld_spotter.geometry import clockwise
+from dld_spotter.modeling.word_scores import WordScoring
 from dld_spotter.outlines import mask_to_polygon
 from dld_spotter.structures import PolygonBoxes, WordPolygons
 
@@ -66,7 +67,7 @@ class WordLocator:
             centre_line_threshold=mango.CENTRE_LINE_THRESHOLD,
             grid_threshold=mango.GRID_THRESHOLD,
             min_pixels=mango.MIN_PIXELS,
-            score_threshold=cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST,
+            score_threshold=max(cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST, WordScoring.from_config(cfg).least_det_score),
             outline=mango.OUTLINE,
             unshrink=mango.UNSHRINK,
             shrink=mango.SHRINK,

@@ -25,25 +25,26 @@ from dld_spotter.modeling.mango.mango_losses import centre_line_loss, dice_loss,
 from dld_spotter.modeling.mango.mango_post_processing import LocatedWords, WordLocator, predictions
 from dld_spotter.modeling.mango.mango_target_maker import MapTargets, ReadCells, TargetMaker, cells_without_targets
 from dld_spotter.modeling.mango.mask_attention import Attended, AttentionMaps, MaskAttention
-from dld_spotter.modeling.mango.parallel_recogniser import ParallelReader
+from dld_spotter.modeling.mango.parallel_recogniser import ParallelRecogniser
 from dld_spotter.modeling.mango.slot_sequences import likeliest_sequences, read_greedily, vote
 from dld_spotter.modeling.mango.word_attention import word_attention
 from dld_spotter.modeling.recognition.roi_feature_recogniser import text_loss
-from dld_spotter.modeling.segmentation_spotter import MapSpotter
-from dld_spotter.modeling.spotter import Glimpses, Reading, Workload
+from dld_spotter.modeling.segmentation_spotter import SegmentationSpotter
+from dld_spotter.modeling.spotter import RecognitionOutput
+from dld_spotter.modeling.spotter_parts import AttentionTrace, Workload
 
 # Losses of attention, and the sums of ``Attended`` that they are made of.
 _ATTENTION_LOSSES = {"loss_character_attention": "character_sums", "loss_instance_attention": "instance_sums"}
 
 
 @META_ARCH_REGISTRY.register()
-class MANGO(MapSpotter):
-    """Centre lines and a grid find words; mask attention and a parallel reader read them.
+class MANGO(SegmentationSpotter):
+    """Centre lines and a grid find words; mask attention and a parallel recogniser recognise them.
 
     The features that the seam calls ``roi`` are those of a word's character slots, (R, D, 1, L), the mean over the
-    word's cells. A word whose every cell is another's has features of 0, and does not count in the loss of reading. The
-    reader runs along the slots, and nothing is fed back: logits do not depend on the tokens fed in, only their number
-    of steps does.
+    word's cells. A word whose every cell is another's has features of 0, and does not count in the recognition loss.
+    The recogniser runs along the slots, and nothing is fed back: logits do not depend on the tokens fed in, only their
+    number of steps does.
 
     Args:
         centre_line: logits of the centre lines.
@@ -75,7 +76,7 @@ class MANGO(MapSpotter):
         centre_line: nn.Module,
         grid: nn.Module,
         attention: MaskAttention,
-        reader: ParallelReader,
+        reader: ParallelRecogniser,
         target_maker: TargetMaker,
         locator: WordLocator,
         loss_weights: Mapping[str, float],
@@ -106,7 +107,7 @@ class MANGO(MapSpotter):
             "centre_line": CentreLineHead(shape.channels, mango.CONV_DIM, mango.NORM_GROUPS),
             "grid": GridHead(shape.channels, mango.CONV_DIM, mango.NORM_GROUPS),
             "attention": MaskAttention.from_config(cfg, shape),
-            "reader": ParallelReader.from_config(cfg),
+            "reader": ParallelRecogniser.from_config(cfg),
             "target_maker": TargetMaker.from_config(cfg, shape.stride),
             "locator": WordLocator.from_config(cfg, shape.stride),
             "loss_weights": {
@@ -129,11 +130,11 @@ class MANGO(MapSpotter):
         # First, while the device has little to do: to pick the readable words it is asked how many they are.
         stride = self.target_maker.stride
         map_size = tuple(side // stride for side in images.tensor.shape[-2:])
-        taught = [
+        prepared = [
             self.target_maker.all_targets(words, size, map_size, self.training)
             for words, size in zip(targets, images.image_sizes, strict=True)
         ]
-        maps, words = [entry[0] for entry in taught], [entry[1] for entry in taught]
+        maps, words = [entry[0] for entry in prepared], [entry[1] for entry in prepared]
         feature = self.feature_map(images) if features is None else features[self.in_feature]
         geometry = map_geometry(map_size, images.image_sizes, stride, feature.device)
         losses = self._map_losses(feature, geometry, maps)
@@ -191,7 +192,7 @@ class MANGO(MapSpotter):
     def attention_maps(
         self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None
     ) -> Tensor:
-        """See ``Spotter.attention_maps``: of the cells that a word covers most."""
+        """See ``AttentionMapSpotter``: of the cells that a word covers most."""
         maps, cells = self._attention_inputs(images, words, features, read=False)
         stride = self.target_maker.stride
         sizes = [tuple(max(1, round(side / stride)) for side in size) for size in images.image_sizes]
@@ -206,10 +207,10 @@ class MANGO(MapSpotter):
         geometry = map_geometry(feature.shape[-2:], sizes, maker.stride, feature.device)
         return self.attention.maps(feature, geometry, read), cells
 
-    def recognize(self, roi: Tensor, target: Tensor) -> Reading:
+    def recognize(self, roi: Tensor, target: Tensor) -> RecognitionOutput:
         """See ``Spotter.recognize``."""
         context = self.reader.contextual(roi[:, :, 0].transpose(1, 2))
-        return Reading(roi, context, self.decode(context, target), target, target != PAD)
+        return RecognitionOutput(roi, context, self.decode(context, target), target, target != PAD)
 
     def decode(self, context: Tensor, tokens: Tensor) -> Tensor:
         """See ``Spotter.decode``; of the tokens only the number of steps matters.
@@ -225,30 +226,31 @@ class MANGO(MapSpotter):
             )
         return self.reader.classify(context[:, :steps])
 
-    def glimpses(self, reading: Reading) -> Glimpses:
-        """See ``Spotter.glimpses``: the features of the character slots."""
-        steps, where = reading.target.shape[1], reading.attention
-        return Glimpses(reading.roi[:, :, 0].transpose(1, 2)[:, :steps], None if where is None else where[:, :steps])
+    def attention_trace(self, output: RecognitionOutput) -> AttentionTrace:
+        """See ``AttentionTraceSpotter``: the features of the character slots."""
+        steps, where = output.target.shape[1], output.attention
+        features = output.roi[:, :, 0].transpose(1, 2)[:, :steps]
+        return AttentionTrace(features, None if where is None else where[:, :steps])
 
     def greedy(self, roi: Tensor) -> tuple[Tensor, Tensor]:
         """See ``Spotter.greedy``."""
         return read_greedily(self.reader(roi[:, :, 0].transpose(1, 2)))
 
-    def reading_losses(self, reading: Reading) -> dict[str, Tensor]:
-        """See ``Spotter.reading_losses``; none while attention is pre-trained."""
+    def recognition_losses(self, output: RecognitionOutput) -> dict[str, Tensor]:
+        """See ``Spotter.recognition_losses``; none while attention is pre-trained."""
         if self.pretrain_attention:
             return {}
         # Also without words: the other processes wait for this one's count of characters.
-        seen = (reading.roi != 0).flatten(1).any(dim=1)
-        target = reading.target.masked_fill(~seen[:, None], PAD)
-        loss = self.loss_weights["loss_text"] * text_loss(reading.logits, target)
-        if len(reading.target) == 0:
+        seen = (output.roi != 0).flatten(1).any(dim=1)
+        target = output.target.masked_fill(~seen[:, None], PAD)
+        loss = self.loss_weights["loss_text"] * text_loss(output.logits, target)
+        if len(output.target) == 0:
             loss = loss + no_gradient(self.reader)
         return {"loss_text": loss}
 
-    def beam_search(self, reading: Reading, width: int) -> tuple[Tensor, Tensor]:
+    def beam_search(self, output: RecognitionOutput, width: int) -> tuple[Tensor, Tensor]:
         """See ``Spotter.beam_search``; exact, over all slots."""
-        return likeliest_sequences(self.reader.classify(reading.context), width)
+        return likeliest_sequences(self.reader.classify(output.context), width)
 
     @torch.no_grad()
     def spot(self, images: ImageList) -> list[Instances]:
@@ -285,8 +287,8 @@ class MANGO(MapSpotter):
         weight = torch.cat([torch.from_numpy(words.weight) for words in located]).to(device)
         return vote(logits, torch.cat(word).to(device), weight, number)
 
-    def rehearse(self, images: ImageList, work: Workload) -> None:
-        """See ``Spotter.rehearse``: each word has MODEL.MANGO.CELLS_PER_WORD cells, and every slot is read."""
+    def dry_run(self, images: ImageList, work: Workload) -> None:
+        """See ``CountableSpotter``: each word has MODEL.MANGO.CELLS_PER_WORD cells, and every slot is recognised."""
         feature = self.feature_map(images)
         maker = self.target_maker
         geometry = map_geometry(feature.shape[-2:], images.image_sizes, maker.stride, feature.device)

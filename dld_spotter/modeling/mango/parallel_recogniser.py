@@ -11,7 +11,7 @@ from dld_spotter.modeling.recognition.attention_decoder import kaiming_matrices
 from dld_spotter.modeling.recognition.contextual_encoder import BidirectionalLSTM
 
 
-class ParallelReader(nn.Module):
+class ParallelRecogniser(nn.Module):
     """Bidirectional LSTMs over the slots, and a classifier of each; no character is fed back.
 
     Args:
@@ -36,7 +36,7 @@ class ParallelReader(nn.Module):
         self.register_buffer("charset_code_points", charset.code_points())
 
     @classmethod
-    def from_config(cls, cfg: CfgNode) -> "ParallelReader":
+    def from_config(cls, cfg: CfgNode) -> "ParallelRecogniser":
         mango = cfg.MODEL.MANGO
         charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
         return cls(mango.CONV_DIM, mango.HIDDEN_SIZE, mango.NUM_LSTMS, mango.FC_DIM, charset)

@@ -1,4 +1,4 @@
-"""Token sequences of the parallel reader, whose steps do not depend on each other.
+"""Token sequences of the parallel recogniser, whose steps do not depend on each other.
 
 Shapes: R words, K sequences a word, L steps, V characters and special tokens, n words that cells vote for.
 """
@@ -91,8 +91,8 @@ def vote(logits: Tensor, word: Tensor, weight: Tensor, num_words: int) -> tuple[
         geometric mean of the probabilities that they give to the word's tokens.
     """
     log_probs = token_log_probs(logits)
-    said, _ = read_greedily(logits)
-    ballots = torch.nn.functional.one_hot(said, log_probs.shape[2]).float() * weight[:, None, None].float()
+    tokens_of_cells, _ = read_greedily(logits)
+    ballots = torch.nn.functional.one_hot(tokens_of_cells, log_probs.shape[2]).float() * weight[:, None, None].float()
     votes = ballots.new_zeros(num_words, *log_probs.shape[1:]).index_add_(0, word, ballots)
     votes[..., PAD] = -1  # says nothing
     tokens = cut_after_end(votes.argmax(dim=-1))

@@ -1,17 +1,17 @@
-"""A reader that sees the word's pixels, with the layers of PP-OCRv6's small recogniser.
+"""A crop-based recogniser, which sees the word's pixels, with the layers of PP-OCRv6's small recogniser.
 
-A stride-4 map of a small image has three rows for a word of 12 pixels, and a light backbone was trained to find
-text, not to tell letters apart. This head cuts each word out of the image instead and reads it with the convolutions of
-a recogniser whose weights are free (``tools/convert_pp_ocr.py``). The paper's bidirectional LSTMs and attention
-decoder follow, so that its distillation losses apply. It costs more a word than reading from the map.
+A stride-4 map of a small image has three rows for a word of 12 pixels, and a light backbone was trained to find text,
+not to tell letters apart. This head cuts each word out of the image instead and recognises it with the convolutions of
+a network whose weights are free (``tools/convert_pp_ocr.py``). The paper's bidirectional LSTMs and attention decoder
+follow, so that its distillation losses apply. It costs more a word than pooling from the map.
 """
 
 from collections.abc import Sequence
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import Conv2d, ShapeSpec
-from detectron2.structures import Boxes, ImageList, Instances
+from detectron2.layers import ShapeSpec
+from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 
 from dld_spotter.data.charset import Charset
@@ -19,12 +19,11 @@ from dld_spotter.modeling.backbones.pp_lcnet import TwoBranchStem, build_stage
 from dld_spotter.modeling.dld.rescaling import RescaledImages
 from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder, kaiming_matrices
 from dld_spotter.modeling.recognition.contextual_encoder import BidirectionalLSTM
+from dld_spotter.modeling.recognition.feature_source import FeatureSource
 from dld_spotter.modeling.recognition.roi_feature_recogniser import ROI_TEXT_HEAD_REGISTRY, AttentionTextHead
 from dld_spotter.modeling.recognition.word_rectifier import WordRectifier
 from dld_spotter.structures import WordPolygons
 
-# ROI_TEXT_HEAD.IN_FEATURE of heads that see the image itself.
-IMAGE = "image"
 # Stages of the recogniser that keep the stem's size; their output are the word features.
 EARLY_STAGES = 2
 STEM_STRIDE = 4
@@ -124,10 +123,12 @@ class CropTextHead(AttentionTextHead):
 
     Args:
         full_resolution: cut words out of what a rescaled batch was made of: whatever the scale that they are found at,
-            they are read at full resolution, which costs no more, since the pictures of words have one size.
+            they are recognised at full resolution, which costs no more, since the pictures of words have one size.
         freeze_at: of stem and stages, the first so many stay as they are.
         kwargs: as AttentionTextHead.
     """
+
+    pools_from_image = True
 
     @configurable
     def __init__(self, *, full_resolution: bool = False, freeze_at: int = 0, **kwargs):
@@ -139,8 +140,8 @@ class CropTextHead(AttentionTextHead):
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict:
         head, reader = cfg.MODEL.ROI_TEXT_HEAD, cfg.MODEL.PP_LCNET_READER
-        if head.IN_FEATURE != IMAGE:
-            raise ValueError(f'MODEL.ROI_TEXT_HEAD.IN_FEATURE is "{head.IN_FEATURE}"; {cls.__name__} needs "{IMAGE}".')
+        if head.IN_FEATURE != "image":
+            raise ValueError(f'MODEL.ROI_TEXT_HEAD.IN_FEATURE is "{head.IN_FEATURE}"; {cls.__name__} needs "image".')
         charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
         encoder, decoder = cls.build_recogniser(cfg, charset)
         return {
@@ -169,32 +170,38 @@ class CropTextHead(AttentionTextHead):
         encoder = CropEncoder(*later_stages(cfg.MODEL.PP_LCNET_READER), hidden_size=size)
         return encoder, AttentionDecoder(charset.num_tokens, size, size)
 
-    def pool_words(self, images: ImageList, words: Sequence[Instances], before: Conv2d | None = None) -> Tensor:
-        """As the parent, from the normalised images, which nothing comes ``before``."""
-        source, back = self._source(images)
+    @property
+    def full_resolution_option(self) -> str:
+        """See ``Spotter``."""
+        return "MODEL.PP_LCNET_READER.FULL_RESOLUTION" if self.full_resolution else ""
+
+    def pool_words(self, source: FeatureSource, words: Sequence[Instances]) -> Tensor:
+        """As the parent, from the normalised images."""
+        images, back = self._images(source)
         boxes, outlines = [w.gt_boxes for w in words], [w.gt_masks for w in words]
         if back is not None:
             boxes, outlines = [_scaled(b, *back) for b in boxes], [o.scale(*back) for o in outlines]
-        return self.pooler(source, boxes, polygons=outlines)
+        return self.pooler(images, boxes, polygons=outlines)
 
-    def pool_detections(self, images: ImageList, instances: Sequence[Instances]) -> Tensor:
+    def pool_detections(self, source: FeatureSource, instances: Sequence[Instances]) -> Tensor:
         """As the parent, from the normalised images."""
-        source, back = self._source(images)
+        images, back = self._images(source)
         boxes, masks = [i.pred_boxes for i in instances], torch.cat([i.pred_masks for i in instances])
         if back is not None:
             boxes = [_scaled(b, *back) for b in boxes]
-        return self.pooler(source, boxes, mask_probs=masks)
+        return self.pooler(images, boxes, mask_probs=masks)
 
-    def _source(self, images: ImageList) -> tuple[Tensor, tuple[float, float] | None]:
+    def _images(self, source: FeatureSource) -> tuple[Tensor, tuple[float, float] | None]:
         """(B, C, H, W) that words are cut out of, and the factors on x and y that lead there."""
+        images = source.images
         if not (self.full_resolution and isinstance(images, RescaledImages)):
             return images.tensor, None
         factor_y, factor_x = images.factors
         return images.original.tensor, (1 / factor_x, 1 / factor_y)
 
-    def rehearse(self, images: ImageList, words: int) -> Tensor:
+    def dry_run(self, source: FeatureSource, words: int) -> Tensor:
         """As the parent."""
-        tensor = images.tensor
+        tensor = source.images.tensor
         return self.pooler.see(tensor.new_zeros(words, tensor.shape[1], *self.pooler.rectifier.size))
 
 

@@ -1,6 +1,6 @@
 """A recogniser of word crops with every layer of PP-OCRv6's small one: convolutions, LightSVTR neck, CTC classifier.
 
-With the weights that ``tools/convert_pp_ocr.py --recogniser`` writes it reads without any training.
+With the weights that ``tools/convert_pp_ocr.py --recogniser`` writes it recognises words without any training.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from dld_spotter.modeling.recognition.crop_recogniser import CropTextHead, build
 from dld_spotter.modeling.recognition.ctc_decoder import CTCDecoder
 from dld_spotter.modeling.recognition.light_svtr import LightSVTR
 from dld_spotter.modeling.recognition.roi_feature_recogniser import ROI_TEXT_HEAD_REGISTRY
-from dld_spotter.modeling.spotter import Reading
+from dld_spotter.modeling.spotter import RecognitionOutput
 
 
 class ColumnEncoder(nn.Module):
@@ -55,19 +55,19 @@ class CTCTextHead(CropTextHead):
         encoder = ColumnEncoder(*later_stages(cfg.MODEL.PP_LCNET_READER), hidden_size=size)
         return encoder, CTCDecoder(len(charset), size)
 
-    def text_loss(self, reading: Reading) -> Tensor:
+    def text_loss(self, output: RecognitionOutput) -> Tensor:
         """As the parent: -log p(text), summed over the words and divided by the number of characters of all processes.
 
         Texts that do not fit into the columns do not count.
         """
-        log_probs = reading.logits.float().log_softmax(dim=2)
-        likelihood = self.decoder.log_likelihood(log_probs, reading.target)
+        log_probs = output.logits.float().log_softmax(dim=2)
+        likelihood = self.decoder.log_likelihood(log_probs, output.target)
         fits = likelihood.isfinite()
         with torch.no_grad():
-            count = ((reading.target != PAD) & fits[:, None]).sum().float()
+            count = ((output.target != PAD) & fits[:, None]).sum().float()
             if len(fits):
-                said = self.decoder.best_tokens(reading.logits, reading.valid)
-                get_event_storage().put_scalar("text/word_accuracy", _equal_rows(said, reading.target).float().mean())
+                tokens = self.decoder.best_tokens(output.logits, output.valid)
+                get_event_storage().put_scalar("text/word_accuracy", _equal_rows(tokens, output.target).float().mean())
             if comm.get_world_size() > 1:
                 torch.distributed.all_reduce(count)
             count = count.clamp(min=1) / comm.get_world_size()

@@ -1,13 +1,14 @@
-"""Reading of the words whose places are known: pooled features, encoder, decoder, loss.
+"""Recognition of words whose places are known, from a feature map: pooled features, encoder, decoder, loss.
 
 Shapes: B images, R words over the whole batch, T decoding steps, V characters and special tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import Conv2d, ShapeSpec
+from detectron2.layers import ShapeSpec
 from detectron2.structures import Instances
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
@@ -18,11 +19,30 @@ from torch.nn import functional as F
 from dld_spotter.data.charset import PAD, Charset
 from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
 from dld_spotter.modeling.recognition.contextual_encoder import RecognitionEncoder
+from dld_spotter.modeling.recognition.feature_source import FeatureSource
 from dld_spotter.modeling.recognition.masked_pooler import MaskedRoIPooler
-from dld_spotter.modeling.spotter import Glimpses, Reading
+from dld_spotter.modeling.spotter import RecognitionOutput
+from dld_spotter.modeling.spotter_parts import AttentionTrace
 
 ROI_TEXT_HEAD_REGISTRY = Registry("ROI_TEXT_HEAD")
-ROI_TEXT_HEAD_REGISTRY.__doc__ = "Reads the word in each RoI. Called as ``obj(cfg, input_shape)``."
+ROI_TEXT_HEAD_REGISTRY.__doc__ = "Recognises the word in each RoI. Called as ``obj(cfg, input_shape)``."
+
+
+def text_head_input(cfg: CfgNode, feature_maps: Mapping[str, ShapeSpec]) -> ShapeSpec:
+    """What the text head of a config pools from: the image, or one of the feature maps.
+
+    Raises:
+        ValueError: ``MODEL.ROI_TEXT_HEAD.IN_FEATURE`` is no feature map.
+    """
+    head = cfg.MODEL.ROI_TEXT_HEAD
+    if ROI_TEXT_HEAD_REGISTRY.get(head.NAME).pools_from_image:
+        return ShapeSpec(channels=len(cfg.MODEL.PIXEL_MEAN), stride=1)
+    if head.IN_FEATURE not in feature_maps:
+        raise ValueError(
+            f'MODEL.ROI_TEXT_HEAD.IN_FEATURE is "{head.IN_FEATURE}"; {head.NAME} pools from a feature map: use one of '
+            f"{', '.join(feature_maps)}."
+        )
+    return feature_maps[head.IN_FEATURE]
 
 
 def build_text_head(cfg: CfgNode, input_shape: ShapeSpec) -> nn.Module:
@@ -34,6 +54,10 @@ def build_text_head(cfg: CfgNode, input_shape: ShapeSpec) -> nn.Module:
 class AttentionTextHead(nn.Module):
     """Masked RoI features, six convolutions, two bidirectional LSTMs and an attention decoder.
 
+    Attributes:
+        pools_from_image: whether words are cut out of the image; else their features come from a feature map.
+        full_resolution_option: see ``Spotter``.
+
     Args:
         pooler: word features from a feature map.
         encoder: contextual features from word features.
@@ -42,6 +66,9 @@ class AttentionTextHead(nn.Module):
         max_length: the longest word, in characters.
         loss_weight: lambda_1 of the DLD paper.
     """
+
+    pools_from_image: ClassVar[bool] = False
+    full_resolution_option: str = ""
 
     @configurable
     def __init__(
@@ -91,58 +118,64 @@ class AttentionTextHead(nn.Module):
             upsample=head.UPSAMPLE,
         )
 
-    def pool_words(self, features: Tensor, words: Sequence[Instances], before: Conv2d | None = None) -> Tensor:
+    def pool_words(self, source: FeatureSource, words: Sequence[Instances]) -> Tensor:
         """Features of words in their true places.
 
         Args:
-            features: (B, C, H, W) feature map.
             words: the words of each image, with ``gt_boxes`` and ``gt_masks``.
-            before: a 3 x 3 convolution that the feature map has still to pass.
 
         Returns:
             (R, C, rows, columns).
         """
         boxes = [w.gt_boxes for w in words]
         polygons = [w.gt_masks for w in words]
-        return self.pooler(features, boxes, [w.image_size for w in words], polygons=polygons, before=before)
+        return self.pooler(source.feature_map, boxes, [w.image_size for w in words], polygons=polygons)
 
-    def recognize(self, roi: Tensor, target: Tensor) -> Reading:
-        """Read word features (R, C, rows, columns) with the tokens of ``target`` (R, T) fed to the decoder."""
+    def recognize(self, roi: Tensor, target: Tensor) -> RecognitionOutput:
+        """Recognise word features (R, C, rows, columns) with the tokens of ``target`` (R, T) fed to the decoder."""
         context = self._contextual(roi)
         logits = self.decoder(context, target)
-        return Reading(roi, context, logits, target, self.decoder.valid_steps(logits, target))
+        return RecognitionOutput(roi, context, logits, target, self.decoder.valid_steps(logits, target))
 
-    def glimpses(self, reading: Reading) -> Glimpses:
-        """What the decoder looked at in each step."""
-        attention, features = self.decoder.glimpses(reading.context, reading.target)
-        return Glimpses(features, attention)
+    def attention_trace(self, output: RecognitionOutput) -> AttentionTrace:
+        """What the decoder attends to in each step.
 
-    def losses(self, reading: Reading) -> dict[str, Tensor]:
-        """The weighted cross-entropy of a reading, and its share of right characters as a logged figure."""
+        Raises:
+            ValueError: the decoder attends to nothing.
+        """
+        if not isinstance(self.decoder, AttentionDecoder):
+            raise ValueError(
+                f"{type(self).__name__} has no attention: set MODEL.DLD.ETA_HINT, ETA_ATTENTION and ETA_AFFINITY to 0."
+            )
+        attention, features = self.decoder.attend(output.context, output.target)
+        return AttentionTrace(features, attention)
+
+    def losses(self, output: RecognitionOutput) -> dict[str, Tensor]:
+        """The weighted cross-entropy of an output, and its share of right characters as a logged figure."""
         # Also without words: the other processes wait for this one's count of characters.
-        loss = self.loss_weight * self.text_loss(reading)
-        if len(reading.target) == 0:
+        loss = self.loss_weight * self.text_loss(output)
+        if len(output.target) == 0:
             # Every parameter keeps a gradient, and what the features came from: distributed training waits for them.
-            loss = loss + (reading.roi.sum() + sum(p.sum() for p in self.parameters() if p.requires_grad)) * 0.0
+            loss = loss + (output.roi.sum() + sum(p.sum() for p in self.parameters() if p.requires_grad)) * 0.0
         return {"loss_text": loss}
 
-    def text_loss(self, reading: Reading) -> Tensor:
-        """What is learnt from a reading; unweighted."""
-        return text_loss(reading.logits, reading.target)
+    def text_loss(self, output: RecognitionOutput) -> Tensor:
+        """The loss of an output; unweighted."""
+        return text_loss(output.logits, output.target)
 
-    def pool_detections(self, features: Tensor, instances: Sequence[Instances]) -> Tensor:
+    def pool_detections(self, source: FeatureSource, instances: Sequence[Instances]) -> Tensor:
         """Features of detections with ``pred_boxes`` and soft ``pred_masks``; shapes as in ``pool_words``."""
         masks = torch.cat([i.pred_masks for i in instances])
         sizes = [i.image_size for i in instances]
-        return self.pooler(features, [i.pred_boxes for i in instances], sizes, mask_probs=masks)
+        return self.pooler(source.feature_map, [i.pred_boxes for i in instances], sizes, mask_probs=masks)
 
-    def rehearse(self, features: Tensor, words: int) -> Tensor:
+    def dry_run(self, source: FeatureSource, words: int) -> Tensor:
         """(words, C, rows, columns) made-up word features, after what costs anything on the way to them.
 
         Pooling has no weights. The pooler's convolution runs over the whole map, as on a GPU; a CPU may spare itself
         what is far from words.
         """
-        pooler = self.pooler
+        pooler, features = self.pooler, source.feature_map.finished()
         pooler.conv(features)
         return pooler.upsample(features.new_zeros(words, pooler.out_channels, *pooler.output_size))
 
@@ -152,9 +185,9 @@ class AttentionTextHead(nn.Module):
         return self.decoder.greedy(self._contextual(roi), self.max_steps)
 
     @torch.no_grad()
-    def inference(self, features: Tensor, instances: Sequence[Instances]) -> None:
+    def inference(self, source: FeatureSource, instances: Sequence[Instances]) -> None:
         """Add ``pred_text`` (N, T) and ``pred_text_scores`` (N,) to detections (see ``pool_detections``)."""
-        tokens, scores = self.greedy(self.pool_detections(features, instances))
+        tokens, scores = self.greedy(self.pool_detections(source, instances))
         counts = [len(i) for i in instances]
         for detected, text, score in zip(instances, tokens.split(counts), scores.split(counts), strict=True):
             detected.pred_text = text
@@ -164,9 +197,9 @@ class AttentionTextHead(nn.Module):
         # Recurrent layers and normalisation refuse an empty batch.
         return self.encoder(roi) if len(roi) else roi.new_zeros(0, 1, self.decoder.context_size)
 
-    def beam_search(self, reading: Reading, width: int) -> tuple[Tensor, Tensor]:
+    def beam_search(self, output: RecognitionOutput, width: int) -> tuple[Tensor, Tensor]:
         """(R, width, T) token ids and (R, width) log-probabilities, best first."""
-        return self.decoder.beam_search(reading.context, width, self.max_steps)
+        return self.decoder.beam_search(output.context, width, self.max_steps)
 
 
 def text_loss(logits: Tensor, target: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Words moved a little, so that a reader learns to read places as a detector finds them, not as people outline them."""
+"""Words moved a little: a recogniser is trained on places as a detector finds them, not as people outline them."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ class WordJitter:
         return moves * shorter
 
 
-def pool_to_read(
+def pool_jittered(
     spotter: Spotter,
     images: ImageList,
     targets: list[Instances],
     jitter: WordJitter,
     features: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
-    """(R, C, rows, columns) features of the readable words in given places, for a pass that learns nothing but reading.
+    """(R, C, rows, columns) features of the readable words in given places, for a pass that trains recognition alone.
 
     Args:
         jitter: moves these places.

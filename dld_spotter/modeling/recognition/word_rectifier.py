@@ -1,4 +1,4 @@
-"""Words cut out of the image, upright and at one size, for a reader that sees pixels.
+"""Words cut out of the image, upright and at one size, for a crop-based recogniser.
 
 Shapes: B images, R words over the whole batch.
 """

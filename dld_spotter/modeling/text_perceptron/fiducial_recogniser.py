@@ -1,13 +1,14 @@
-"""The shared reading branch, on word features that follow fiducial points."""
+"""The shared recognition branch, on word features that follow fiducial points."""
 
 from collections.abc import Collection, Sequence
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import Conv2d, ShapeSpec
+from detectron2.layers import ShapeSpec
 from detectron2.structures import Instances
 from torch import Tensor, nn
 
+from dld_spotter.modeling.recognition.feature_source import FeatureSource
 from dld_spotter.modeling.recognition.roi_feature_recogniser import ROI_TEXT_HEAD_REGISTRY, AttentionTextHead
 from dld_spotter.modeling.text_perceptron.fiducials import ground_truth_fiducials
 from dld_spotter.modeling.text_perceptron.reading_order import order_outlines
@@ -60,13 +61,13 @@ class FiducialTextHead(AttentionTextHead):
         outlines = order_outlines(polygons, self.ordered_points, self.vertical_ratio)
         return list(ground_truth_fiducials(outlines, self.num_fiducials).split([len(w) for w in words]))
 
-    def pool_words(self, features: Tensor, words: Sequence[Instances], before: Conv2d | None = None) -> Tensor:
+    def pool_words(self, source: FeatureSource, words: Sequence[Instances]) -> Tensor:
         """As the parent; of the words ``gt_masks`` alone are needed."""
-        return self.pooler(features, self.true_fiducials(words), before)
+        return self.pooler(source.feature_map, self.true_fiducials(words))
 
-    def pool_detections(self, features: Tensor, instances: Sequence[Instances]) -> Tensor:
+    def pool_detections(self, source: FeatureSource, instances: Sequence[Instances]) -> Tensor:
         """Features of detections whose ``pred_boxes`` are PolygonBoxes around fiducial points."""
-        return self.pooler(features, [to_fiducials(i.pred_boxes.polygons.tensor) for i in instances])
+        return self.pooler(source.feature_map, [to_fiducials(i.pred_boxes.polygons.tensor) for i in instances])
 
 
 def to_fiducials(outlines: Tensor) -> Tensor:

@@ -10,15 +10,17 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import ImageList, Instances
-from torch import Tensor, nn
+from torch import Tensor
 
 from dld_spotter.data.charset import PAD
-from dld_spotter.modeling.backbones.residual_fpn import unfinished_feature
-from dld_spotter.modeling.recognition.roi_feature_recogniser import build_text_head
-from dld_spotter.modeling.recognition.word_jitter import WordJitter, pool_to_read
-from dld_spotter.modeling.segmentation_spotter import MapSpotter
-from dld_spotter.modeling.spotter import Glimpses, Reading, Workload, readable_words
-from dld_spotter.modeling.text_perceptron.fiducial_recogniser import to_fiducials
+from dld_spotter.modeling.backbones.fpn_features import FeatureMap
+from dld_spotter.modeling.recognition.roi_feature_recogniser import build_text_head, text_head_input
+from dld_spotter.modeling.recognition.text_head_spotter import TextHeadSpotter
+from dld_spotter.modeling.recognition.word_jitter import WordJitter, pool_jittered
+from dld_spotter.modeling.segmentation_spotter import SegmentationSpotter
+from dld_spotter.modeling.spotter import readable_words
+from dld_spotter.modeling.spotter_parts import Workload
+from dld_spotter.modeling.text_perceptron.fiducial_recogniser import FiducialTextHead, to_fiducials
 from dld_spotter.modeling.text_perceptron.fiducials import AreaCells, mean_by_word, predicted_fiducials
 from dld_spotter.modeling.text_perceptron.order_aware_head import OrderAwareHead, SegmentationMaps, label_areas
 from dld_spotter.modeling.text_perceptron.text_perceptron_config import check_text_perceptron_config
@@ -29,8 +31,8 @@ from dld_spotter.structures import PolygonBoxes, WordPolygons
 
 
 @META_ARCH_REGISTRY.register()
-class TextPerceptron(MapSpotter):
-    """Backbone, order-aware segmentation head and reading branch, behind the ``Spotter`` seam.
+class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
+    """Backbone, order-aware segmentation head and recognition branch, behind the ``Spotter`` seam.
 
     Predictions are Instances whose ``pred_boxes`` are PolygonBoxes: outlines of F points, clockwise from the start of
     the reading; with ``scores`` (mean score of the word's centre), ``pred_classes``, ``pred_text`` (N, T) token ids and
@@ -38,17 +40,17 @@ class TextPerceptron(MapSpotter):
 
     Args:
         head: segmentation and regression.
-        text_head: what reads.
+        text_head: the recogniser.
         target_maker: draws the head's targets.
         losses: compares the head with them.
         word_finder: from areas to words.
         thresholds: scores above which a cell is centre, end (head or tail), boundary.
         min_score: words scored lower are left out.
         max_words: of an image, the best ones.
-        predicted_fiducials: whether training reads at predicted points, with a gradient, instead of true ones.
-        jitter: moves words that are read in their true places in training; None leaves them there.
-        reading_only: the training pass learns to read given words, and not to detect.
-        kwargs: as MapSpotter.
+        predicted_fiducials: whether training recognises at predicted points, with a gradient, instead of true ones.
+        jitter: moves words that are recognised in their true places in training; None leaves them there.
+        reading_only: the training pass trains recognition in given places, and not detection.
+        kwargs: as SegmentationSpotter.
     """
 
     cost_parts = {
@@ -63,7 +65,7 @@ class TextPerceptron(MapSpotter):
         self,
         *,
         head: OrderAwareHead,
-        text_head: nn.Module,
+        text_head: FiducialTextHead,
         target_maker: TargetMaker,
         losses: PerceptronLosses,
         word_finder: WordFinder,
@@ -100,12 +102,12 @@ class TextPerceptron(MapSpotter):
         shape = options["backbone"].output_shape()[options["in_feature"]]
         return options | {
             "head": OrderAwareHead(shape.channels, perceptron.CONV_DIM),
-            "text_head": build_text_head(cfg, shape),
+            "text_head": build_text_head(cfg, text_head_input(cfg, {options["in_feature"]: shape})),
             "target_maker": TargetMaker.from_config(cfg),
             "losses": PerceptronLosses.from_config(cfg),
             "word_finder": WordFinder(perceptron.MIN_ENCLOSED, perceptron.MIN_CELLS),
             "thresholds": (perceptron.CENTER_THRESH, perceptron.END_THRESH, perceptron.BOUNDARY_THRESH),
-            "min_score": cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST,
+            "min_score": max(cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST, options["scoring"].least_det_score),
             "max_words": cfg.TEST.DETECTIONS_PER_IMAGE,
             "predicted_fiducials": perceptron.PREDICTED_FIDUCIALS,
             "jitter": WordJitter.from_config(cfg),
@@ -113,7 +115,7 @@ class TextPerceptron(MapSpotter):
         }
 
     def adapt_weights(self, weights: dict) -> dict:
-        """See ``Spotter.adapt_weights``: the reading branch of a Mask R-CNN spotter serves this one, too."""
+        """See ``Spotter.adapt_weights``: the recognition branch of a Mask R-CNN spotter serves this one, too."""
         return {name.replace("roi_heads.text_head.", "text_head."): value for name, value in weights.items()}
 
     def detection_losses(
@@ -121,7 +123,7 @@ class TextPerceptron(MapSpotter):
     ) -> tuple[dict[str, Tensor], Tensor]:
         """See ``Spotter.detection_losses``; none with ``reading_only``."""
         if self.reading_only:
-            return {}, pool_to_read(self, images, targets, self.jitter, features)
+            return {}, pool_jittered(self, images, targets, self.jitter, features)
         feature = self.feature_map(images) if features is None else features[self.in_feature]
         predicted = self.head(feature)
         maps = self.target_maker(targets, feature.shape[-2:], self.stride)
@@ -129,42 +131,15 @@ class TextPerceptron(MapSpotter):
             fiducials = self._predict_places(predicted, maps, targets)
         else:
             fiducials = self.text_head.true_fiducials(self.jitter(readable_words(targets)))
-        return self.losses(predicted, maps), self.text_head.pooler(feature, fiducials)
+        return self.losses(predicted, maps), self.text_head.pooler(FeatureMap(feature), fiducials)
 
     def pool(self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None) -> Tensor:
         """See ``Spotter.pool``."""
-        if features is not None:
-            return self.text_head.pool_words(features[self.in_feature], words)
-        feature, before = unfinished_feature(self.backbone, images.tensor, self.in_feature)
-        return self.text_head.pool_words(feature, words, before)
+        return self.text_head.pool_words(self.feature_source(images, features), words)
 
-    def recognize(self, roi: Tensor, target: Tensor) -> Reading:
-        """See ``Spotter.recognize``."""
-        return self.text_head.recognize(roi, target)
-
-    def glimpses(self, reading: Reading) -> Glimpses:
-        """See ``Spotter.glimpses``."""
-        return self.text_head.glimpses(reading)
-
-    def greedy(self, roi: Tensor) -> tuple[Tensor, Tensor]:
-        """See ``Spotter.greedy``."""
-        return self.text_head.greedy(roi)
-
-    def reading_losses(self, reading: Reading) -> dict[str, Tensor]:
-        """See ``Spotter.reading_losses``."""
-        return self.text_head.losses(reading)
-
-    def decode(self, context: Tensor, tokens: Tensor) -> Tensor:
-        """See ``Spotter.decode``."""
-        return self.text_head.decoder(context, tokens)
-
-    def log_likelihood(self, log_probs: Tensor, target: Tensor) -> Tensor:
-        """See ``Spotter.log_likelihood``."""
-        return self.text_head.decoder.log_likelihood(log_probs, target)
-
-    def best_tokens(self, logits: Tensor, valid: Tensor) -> Tensor:
-        """See ``Spotter.best_tokens``."""
-        return self.text_head.decoder.best_tokens(logits, valid)
+    def recogniser(self) -> FiducialTextHead:
+        """See ``TextHeadSpotter``."""
+        return self.text_head
 
     @torch.no_grad()
     def spot(self, images: ImageList) -> list[Instances]:
@@ -174,27 +149,23 @@ class TextPerceptron(MapSpotter):
         scores = predicted.scores.float().sigmoid()
         areas = label_areas(scores, *self.thresholds).cpu().numpy()
         found = self._locate(areas, scores[:, 0], predicted.geometry.float(), images.image_sizes)
-        self.text_head.inference(feature, found)
+        self.text_head.inference(self.feature_source(images, {self.in_feature: feature}), found)
         return found
 
-    def beam_search(self, reading: Reading, width: int) -> tuple[Tensor, Tensor]:
-        """See ``Spotter.beam_search``."""
-        return self.text_head.beam_search(reading, width)
-
-    def rehearse(self, images: ImageList, work: Workload) -> None:
-        """See ``Spotter.rehearse``. There are no proposals; sampling the word features has no weights."""
+    def dry_run(self, images: ImageList, work: Workload) -> None:
+        """See ``CountableSpotter``. There are no proposals; sampling the word features has no weights."""
         feature = self.feature_map(images)
         self.head(feature)
         words = len(images.image_sizes) * work.words
         if words == 0:
             return
-        roi = self.text_head.rehearse(feature, words)
+        roi = self.text_head.dry_run(self.feature_source(images, {self.in_feature: feature}), words)
         self.text_head.recognize(roi, roi.new_zeros(words, work.steps, dtype=torch.long))
 
     def _locate(
         self, areas: np.ndarray, scores: Tensor, geometry: Tensor, sizes: list[tuple[int, int]]
     ) -> list[Instances]:
-        """The words of each image, unread.
+        """The words of each image, not recognised yet.
 
         Args:
             areas: (B, H, W).
@@ -229,7 +200,7 @@ class TextPerceptron(MapSpotter):
     def _predict_places(self, predicted: SegmentationMaps, maps: TargetMaps, targets: list[Instances]) -> list[Tensor]:
         """(R_b, F, 2) for each image: where the readable words are by the regression maps at the true areas' cells.
 
-        A word with an area without cells is read in its true place.
+        A word with an area without cells is recognised in its true place.
         """
         head, tail, center = (
             maps.cells(area, way.float(), self.stride)

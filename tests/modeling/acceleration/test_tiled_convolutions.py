@@ -5,6 +5,7 @@ from detectron2.structures import Boxes
 from torch.nn import functional as F
 
 from dld_spotter.modeling.acceleration.tiled_convolutions import TILE, convolve_tiles, needed_tiles, worthwhile
+from dld_spotter.modeling.backbones.fpn_features import FeatureMap
 from dld_spotter.modeling.recognition.masked_pooler import MaskedRoIPooler
 from dld_spotter.structures import WordPolygons
 
@@ -50,16 +51,16 @@ def test_many_tiles_are_not_worthwhile():
 @torch.no_grad()
 def test_the_pooler_gives_the_same_words_either_way(monkeypatch):
     pooler = MaskedRoIPooler(in_channels=4, out_channels=6, output_size=(8, 32), stride=4).eval()
-    features, before = torch.randn(2, 4, 80, 120), Conv2d(4, 4, 3, padding=1)
+    features = FeatureMap(torch.randn(2, 4, 80, 120), (Conv2d(4, 4, 3, padding=1).eval(),))
     polygons = [WordPolygons.from_list([[3, 2, 60, 5, 58, 30, 0, 25], [300, 250, 479, 250, 479, 319, 300, 319]])] * 2
     arguments = {"boxes": [p.get_bounding_boxes() for p in polygons], "image_sizes": [(320, 480)] * 2}
     calls = []
     original = convolve_tiles
-    module = "dld_spotter.modeling.recognition.masked_pooler"
+    module = "dld_spotter.modeling.acceleration.tiled_convolutions"
     monkeypatch.setattr(f"{module}.convolve_tiles", lambda *args: calls.append(1) or original(*args))
-    tiled = pooler(features, **arguments, polygons=polygons, before=before)
+    tiled = pooler(features, **arguments, polygons=polygons)
     assert calls
     with torch.enable_grad():
-        whole = pooler(features, **arguments, polygons=polygons, before=before)
+        whole = pooler(features, **arguments, polygons=polygons)
     assert len(calls) == 1
     torch.testing.assert_close(tiled, whole, atol=1e-5, rtol=1e-4)

@@ -17,7 +17,7 @@ from test_config import difference
 from dld_spotter.config import load_cfg
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.modeling import PPLCNetV4
-from dld_spotter.modeling.backbones.residual_fpn import unfinished_feature
+from dld_spotter.modeling.backbones.fpn_features import single_feature_map
 
 CONFIG = "MaskRCNNSpotter_PPLCNet.yaml"
 TINY = ("MODEL.PP_LCNET.STEM_CHANNELS", 4, "MODEL.PP_LCNET.STAGE_CHANNELS", (8, 12, 16, 24))
@@ -132,8 +132,8 @@ def test_a_training_step_of_the_spotter():
     sum(losses.values()).backward()
     gradients = {name: p.grad for name, p in spotter.named_parameters() if p.requires_grad}
     assert all(gradient is not None and torch.isfinite(gradient).all() for gradient in gradients.values())
-    feature, convolution = unfinished_feature(spotter.backbone, torch.randn(1, 3, 64, 96), "p2")
-    assert feature.shape == (1, 16, 16, 24) and convolution is not None
+    feature = single_feature_map(spotter.backbone, torch.randn(1, 3, 64, 96), "p2")
+    assert feature.values.shape == (1, 16, 16, 24) and len(feature.pending_convs) == 1
 
 
 @pytest.mark.parametrize(

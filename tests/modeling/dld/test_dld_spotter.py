@@ -45,7 +45,7 @@ def test_the_student_learns_at_the_chosen_scale_only(monkeypatch):
     sum(loss for name, loss in losses.items() if "selector" not in name).backward()
     seen = []
     original = plain.detection_losses
-    plain.detection_losses = lambda images, targets: seen.append(images.image_sizes) or original(images, targets)
+    plain.detection_losses = lambda images, targets, _: seen.append(images.image_sizes) or original(images, targets)
     single = build("MODEL.DLD.SCALES", (0.75,), "MODEL.DLD.LAMBDA_SKD", 0.0, "MODEL.DLD.TEACHER", False)
     single.student = plain
     alone = losses_of(single, batch)
@@ -82,7 +82,7 @@ def test_candidate_passes_leave_the_student_as_it_is_and_recognise_once(monkeypa
     images = model.student.preprocess_image(batch)
     words = [record["instances"] for record in batch]
     tokens = torch.full((3, 4), 2)
-    logits, valid = model._read_at_all_scales(TrainingBatch(images, words, words, tokens, *torch.ones(2)))
+    logits, valid = model._recognize_at_all_scales(TrainingBatch(images, words, words, tokens, *torch.ones(2)))
     assert valid.shape == (3, 4) and valid.all()
     assert calls == [3 * len(SCALES)] and logits.shape[:3] == (len(SCALES), 3, 4)
     assert all(torch.equal(value, before[name]) for name, value in model.student.state_dict().items())
@@ -131,9 +131,9 @@ def test_the_teacher_sees_full_resolution_and_its_best_sequences_are_learnt():
     model = build("MODEL.DLD.NUM_SEQUENCES", 3, "MODEL.DLD.BEAM_WIDTH", 2)
     sizes, widths = [], []
     search = model.teacher.beam_search
-    model.teacher.beam_search = lambda reading, width: widths.append(width) or search(reading, width)
+    model.teacher.beam_search = lambda output, width: widths.append(width) or search(output, width)
     original = model.teacher.pool
-    model.teacher.pool = lambda images, words: sizes.append(images.image_sizes) or original(images, words)
+    model.teacher.pool = lambda images, *given: sizes.append(images.image_sizes) or original(images, *given)
     assert losses_of(model, toy_batch((1,)))["loss_skd_sequence"] > 0
     assert sizes == [[(96, 128)]] and widths == [3]
 

@@ -72,7 +72,7 @@ def test_a_step_at_random_scales_compares_readings_at_full_resolution():
 
 def test_a_selector_cannot_learn_from_such_readings():
     model = build(*CROP, *TINY, *FULL)
-    with EventStorage(), pytest.raises(ValueError, match="FULL_RESOLUTION reading tells nothing of a scale"):
+    with EventStorage(), pytest.raises(ValueError, match="FULL_RESOLUTION"):
         model(toy_batch((1,)))
     with pytest.raises(ValueError, match="--by spotting"):
         measure_scale_losses(model, [])

@@ -25,7 +25,8 @@ from torch.nn import functional as F
 from dld_spotter.analysis.flops import CostModel, count_multiply_adds
 from dld_spotter.data.charset import PAD
 from dld_spotter.modeling.mango.mango_post_processing import LocatedWords
-from dld_spotter.modeling.spotter import Workload, readable_words
+from dld_spotter.modeling.spotter import readable_words
+from dld_spotter.modeling.spotter_parts import Workload
 from dld_spotter.outlines import instances_to_polygons
 from dld_spotter.predictor import TextPredictor
 from dld_spotter.results import to_words

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dld_spotter.data.charset import END, PAD, Charset
-from dld_spotter.modeling.mango.parallel_recogniser import ParallelReader
+from dld_spotter.modeling.mango.parallel_recogniser import ParallelRecogniser
 from dld_spotter.modeling.mango.slot_sequences import cut_after_end, likeliest_sequences, read_greedily, vote
 
 STEPS, TOKENS = 3, 4  # padding, end and two characters
@@ -123,7 +123,7 @@ def test_votes_counted_one_by_one(seed):
 
 
 def test_the_reader_runs_along_the_slots():
-    reader = ParallelReader(6, 8, 2, 10, Charset("abc")).eval()
+    reader = ParallelRecogniser(6, 8, 2, 10, Charset("abc")).eval()
     slots = torch.randn(3, 5, 6)
     logits = reader(slots)
     assert logits.shape == (3, 5, 5) and reader.contextual(slots).shape == (3, 5, 8)

@@ -15,13 +15,13 @@ from torch.nn import functional as F
 
 from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import PAD
-from dld_spotter.modeling.backbones.residual_fpn import (
+from dld_spotter.modeling.acceleration.specialized_convolutions import (
     FoldedConv2d,
     SubsampledConv2d,
     specialize_convolutions,
-    unfinished_feature,
 )
-from dld_spotter.modeling.mask_rcnn.roi_heads import inside_ignored, split_ignored
+from dld_spotter.modeling.backbones.fpn_features import single_feature_map
+from dld_spotter.modeling.mask_rcnn.dont_care_regions import inside_ignored, split_ignored
 from dld_spotter.modeling.recognition.contextual_encoder import RecognitionEncoder
 from dld_spotter.modeling.recognition.roi_feature_recogniser import text_loss
 from dld_spotter.modeling.spotter import readable_words, target_tokens
@@ -161,9 +161,9 @@ def test_other_tokens_can_be_fed_in(spotter):
 def test_a_single_feature_equals_the_whole_pyramid(spotter, name):
     image = torch.randn(2, 3, 64, 96)
     backbone = spotter.backbone.eval()
-    feature, convolution = unfinished_feature(backbone, image, name)
-    assert (convolution is None) == (name == "p6")
-    torch.testing.assert_close(convolution(feature) if convolution else feature, backbone(image)[name])
+    feature = single_feature_map(backbone, image, name)
+    assert len(feature.pending_convs) == (name != "p6")
+    torch.testing.assert_close(feature.finished(), backbone(image)[name])
 
 
 def test_folded_normalisation_changes_no_output_and_no_gradient():
@@ -227,13 +227,11 @@ def test_words_and_boxes_stay_paired_at_the_border(spotter):
         found.pred_boxes = Boxes(torch.tensor(rows, dtype=torch.float32).reshape(-1, 4))
         found.pred_classes = torch.zeros(len(rows), dtype=torch.long)
         detected.append(found)
-    heads = spotter.eval().roi_heads
-    features = spotter.backbone(torch.randn(3, 3, 96, 128))
-    together = heads.forward_with_given_boxes(features, [Instances(d.image_size, **d.get_fields()) for d in detected])
+    spotter.eval()
+    batch = [{"image": torch.randint(0, 256, (3, 96, 128), dtype=torch.uint8)} for _ in boxes]
+    together = spotter.inference(batch, copy.deepcopy(detected), do_postprocess=False)
     for index, rows in enumerate(boxes):
-        alone_features = {name: feature[index : index + 1] for name, feature in features.items()}
-        fields = {k: detected[index].get(k) for k in ("pred_boxes", "pred_classes")}
-        alone = heads.forward_with_given_boxes(alone_features, [Instances((96, 128), **fields)])[0]
+        alone = spotter.inference(batch[index : index + 1], detected[index : index + 1], do_postprocess=False)[0]
         assert len(together[index].pred_text) == len(rows)
         width = min(alone.pred_text.shape[1], together[index].pred_text.shape[1])
         assert torch.equal(alone.pred_text[:, :width], together[index].pred_text[:, :width])

@@ -20,7 +20,8 @@ from dld_spotter.config import load_cfg
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.modeling.recognition.crop_recogniser import CropEncoder, CropPooler
 from dld_spotter.modeling.recognition.roi_feature_recogniser import build_text_head
-from dld_spotter.modeling.spotter import Workload, readable_words
+from dld_spotter.modeling.spotter import readable_words
+from dld_spotter.modeling.spotter_parts import Workload
 
 READER = "roi_heads.text_head."
 
@@ -141,7 +142,8 @@ def test_true_places_and_perfect_masks_give_the_same_features():
     for word in words:
         word.pred_boxes = word.gt_boxes
         word.pred_masks = word.gt_masks.crop_and_resize(word.gt_boxes.tensor, 28).float()[:, None]
-    torch.testing.assert_close(model.roi_heads.text_head.pool_detections(images, words), true, rtol=0.2, atol=0.1)
+    detected = model.roi_heads.text_head.pool_detections(model.roi_heads.source(images, {}), words)
+    torch.testing.assert_close(detected, true, rtol=0.2, atol=0.1)
 
 
 @pytest.mark.parametrize("opts", [(), ("MODEL.PP_LCNET_READER.FULL_RESOLUTION", True, "MODEL.DLD.SELECTION", "random")])

@@ -5,6 +5,7 @@ from detectron2.structures import Boxes
 from torch import nn
 from torch.nn import functional as F
 
+from dld_spotter.modeling.backbones.fpn_features import FeatureMap
 from dld_spotter.modeling.recognition.masked_pooler import MaskedRoIPooler, WordUpsampler, mask_coverage
 from dld_spotter.structures import WordPolygons
 
@@ -33,7 +34,7 @@ def rectangle(x1, y1, x2, y2):
 
 def pool(pooler, polygons, features=None):
     features = ramps() if features is None else features
-    return pooler(features, [polygons.get_bounding_boxes()], [IMAGE], polygons=[polygons])
+    return pooler(FeatureMap(features), [polygons.get_bounding_boxes()], [IMAGE], polygons=[polygons])
 
 
 def test_a_horizontal_word_is_sampled_at_its_bin_centres(pooler):
@@ -75,7 +76,7 @@ def test_predicted_masks_give_what_their_outlines_give(pooler):
     boxes = polygon.get_bounding_boxes()
     probs = polygon.crop_and_resize(boxes.tensor, 64).float()[:, None]
     ones = torch.ones(1, 2, IMAGE[0] // STRIDE, IMAGE[1] // STRIDE)
-    from_mask = pooler(ones, [boxes], [IMAGE], mask_probs=probs)
+    from_mask = pooler(FeatureMap(ones), [boxes], [IMAGE], mask_probs=probs)
     assert (from_mask - pool(pooler, polygon, ones)).abs().mean() < 0.02
 
 
@@ -91,7 +92,7 @@ def test_words_of_a_batch_come_from_their_own_images(pooler):
     features = torch.stack([torch.full((2, 40, 60), 1.0), torch.full((2, 40, 60), 5.0)])
     polygons = [rectangle(0, 0, 80, 30), WordPolygons.cat([rectangle(10, 0, 80, 30), rectangle(0, 1, 160, 40)])]
     boxes = [p.get_bounding_boxes() for p in polygons]
-    words = pooler(features, boxes, [IMAGE, IMAGE], polygons=polygons)
+    words = pooler(FeatureMap(features), boxes, [IMAGE, IMAGE], polygons=polygons)
     assert words.amax(dim=(1, 2, 3)).tolist() == [1.0, 5.0, 5.0]
 
 
@@ -106,7 +107,7 @@ def test_features_get_a_gradient_only_inside_the_word(pooler):
 def test_no_words():
     pooler = MaskedRoIPooler(in_channels=2, out_channels=3, output_size=(16, 64), stride=STRIDE)
     empty = WordPolygons.from_list([])
-    words = pooler(ramps(), [Boxes(torch.zeros(0, 4))], [IMAGE], polygons=[empty])
+    words = pooler(FeatureMap(ramps()), [Boxes(torch.zeros(0, 4))], [IMAGE], polygons=[empty])
     assert words.shape == (0, 3, 16, 64)
 
 

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from dld_spotter.analysis.flops import CostModel, count_multiply_adds
 from dld_spotter.data.charset import PAD
 from dld_spotter.engine.checkpoint import TextCheckpointer
-from dld_spotter.modeling.spotter import Workload, readable_words
+from dld_spotter.modeling.spotter import readable_words
+from dld_spotter.modeling.spotter_parts import Workload
 from dld_spotter.outlines import instances_to_polygons
 from dld_spotter.predictor import TextPredictor
 from dld_spotter.results import to_words
@@ -168,7 +169,7 @@ def test_only_the_pyramid_level_that_is_used_has_weights():
 
 
 def test_costs_are_those_of_a_run():
-    """Five words of three steps: the rehearsal counts what reading that many words and segmenting the image take."""
+    """Five words of three steps: the dry run counts what reading that many words and segmenting the image take."""
     spotter, batch = build().eval(), toy_batch((5,))
     counted = CostModel(spotter, Workload(words=5, steps=3)).student((96, 128), 1.0)
     images = spotter.preprocess_image(batch)
@@ -179,7 +180,7 @@ def test_costs_are_those_of_a_run():
         feature = spotter.feature_map(images)
         spotter.head(feature)
         with torch.enable_grad():  # over the whole map
-            spotter.recognize(spotter.text_head.pool_words(feature, words), tokens)
+            spotter.recognize(spotter.pool(images, words, {"p2": feature}), tokens)
 
     real = count_multiply_adds(run, spotter, spotter.cost_parts)
     sampling = 5 * 256 * 14 * 2  # the spline of each word, a matrix product

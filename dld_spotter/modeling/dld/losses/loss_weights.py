@@ -30,8 +30,8 @@ class DistillationWeights(NamedTuple):
         return cls(gamma=dld.GAMMA, lambda_selector=dld.LAMBDA_DRS, lambda_skd=dld.LAMBDA_SKD, **etas)
 
     @property
-    def distils_reading(self) -> bool:
-        """Whether a loss compares how words are read."""
+    def distils_recognition(self) -> bool:
+        """Whether a loss compares how words are recognised."""
         compared = self._replace(gamma=0, lambda_selector=0, lambda_skd=0, eta_pyramid=0)
         return self.lambda_skd > 0 and any(weight > 0 for weight in compared)
 

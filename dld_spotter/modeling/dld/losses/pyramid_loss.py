@@ -2,8 +2,8 @@
 
 After Qi et al., "Multi-Scale Aligned Distillation for Low-Resolution Detection" (CVPR 2021), in the form that leaves
 the student as it is: an image shrunk by 2**m has at level j of its pyramid the size that the image itself has at level
-j + m, and the student's map is pulled towards the teacher's. The teacher's maps are those of full resolution alone; the
-paper's fusion with those of low resolution is left out.
+j + m, and the student's map is pulled towards the teacher's. The teacher's maps are those of full resolution alone, or
+fused with those of low resolution (``pyramid_fusion.py``).
 
 Shapes: B images, C channels, H, W of a map. Level j has a stride of 2**j pixels.
 """

@@ -16,7 +16,7 @@ def feature_loss(student: Tensor, teacher: Tensor, count: Tensor | None = None) 
 
     Args:
         student, teacher: (R, C, rows, columns) or (R, N, D); the teacher's has no gradient.
-        count: divide by this instead of R (see ``batch.global_counts``).
+        count: divide by this instead of R (see ``training_batch.global_counts``).
     """
     if len(student) == 0:
         return student.sum() * 0.0
@@ -41,7 +41,7 @@ def sequence_loss(
         context: (R, N, D) of the student.
         sequences: (R, K, T) token ids from the teacher's beam search.
         scores: (R, K) their log-probabilities; a sequence of minus infinity does not exist and does not count.
-        count: divide by this instead of R (see ``batch.global_counts``).
+        count: divide by this instead of R (see ``training_batch.global_counts``).
     """
     words, beams, _ = sequences.shape
     if words == 0:

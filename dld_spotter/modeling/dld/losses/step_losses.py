@@ -24,7 +24,7 @@ def logit_loss(student: Tensor, teacher: Tensor, valid: Tensor, count: Tensor, t
     Args:
         student, teacher: (R, T, V) logits; the teacher's has no gradient.
         valid: (R, T) bool, the steps that count.
-        count: how many these are (see ``batch.global_counts``).
+        count: how many these are (see ``training_batch.global_counts``).
         temperature: tau; above 1 it brings out what the teacher holds for the next likely.
     """
     student = (student.float() / temperature).log_softmax(dim=-1)
@@ -61,7 +61,7 @@ def affinity_loss(student: Tensor, teacher: Tensor, valid: Tensor, count: Tensor
     Args:
         student, teacher: (R, T, D) glimpses.
         valid: (R, T) bool, the steps that count.
-        count: how many words there are (see ``batch.global_counts``).
+        count: how many words there are (see ``training_batch.global_counts``).
     """
     pairs = valid[:, :, None] & valid[:, None, :]
     distance = torch.where(pairs, (_affinity(student) - _affinity(teacher.detach())).square(), 0.0)

@@ -21,7 +21,7 @@ def accuracy_loss(
     image_of_word: Tensor,
     count: Tensor | None = None,
 ) -> Tensor:
-    """L_acc: how far the candidates' reading, mixed as the selector chose, is from the teacher's.
+    """L_acc: how far the candidates' outputs, mixed as the selector chose, are from the teacher's.
 
     The distributions are mixed, not the logits: y_mix = sum_i h_i softmax(l_i). D_KL(y_teacher || y_mix) is summed over
     the characters and averaged over the valid steps of all words.
@@ -32,7 +32,7 @@ def accuracy_loss(
         teacher_logits: (R, T, V) at full resolution.
         valid: (R, T) bool, the steps that count.
         image_of_word: (R,) row of ``choice`` for each word.
-        count: divide by this instead of the number of valid steps (see ``batch.global_counts``).
+        count: divide by this instead of the number of valid steps (see ``training_batch.global_counts``).
     """
     mixture = _mix(choice, student_logits, image_of_word)
     teacher = teacher_logits.float().log_softmax(dim=-1)
@@ -48,7 +48,7 @@ def text_accuracy_loss(
     log_likelihood: Callable[[Tensor, Tensor], Tensor],
     count: Tensor,
 ) -> Tensor:
-    """The "ce" form of L_acc: minus the log-likelihood of the true texts under the mixed reading, a mean.
+    """The "ce" form of L_acc: minus the log-likelihood of the true texts under the mixed outputs, a mean.
 
     Args:
         target: (R, S) token ids.
@@ -79,11 +79,11 @@ def sample_choice(logits: Tensor, temperature: Tensor) -> Tensor:
 def cheapest_equal_scale(
     candidates: Tensor, teacher: Tensor, image_of_word: Tensor, num_images: int, costs: Tensor
 ) -> Tensor:
-    """The cheapest scale at which the student reads every word of an image as the teacher does.
+    """The cheapest scale at which the student recognises every word of an image as the teacher does.
 
     Args:
-        candidates: (k, R, S) token ids that the student says at each scale.
-        teacher: (R, S) token ids that the teacher says.
+        candidates: (k, R, S) token ids of the student at each scale.
+        teacher: (R, S) token ids of the teacher.
         image_of_word: (R,) image of each word.
         costs: (k,).
 

@@ -23,11 +23,6 @@ scales.
 """
 
 
-# Logits a nat of expected loss, of a selector that foresees what each scale loses (tools/fit_selector.py). A scale that
-# loses 0.1 more is chosen e times less often in training.
-SHARPNESS = 10.0
-
-
 def build_resolution_selector(cfg: CfgNode) -> nn.Module:
     """The selector that ``MODEL.RESOLUTION_SELECTOR.NAME`` names."""
     return RESOLUTION_SELECTOR_REGISTRY.get(cfg.MODEL.RESOLUTION_SELECTOR.NAME)(cfg)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dld_spotter.data.charset import END, PAD
-from dld_spotter.modeling.dld.losses.distiller import alike
+from dld_spotter.modeling.dld.losses.recognition_distiller import alike
 from dld_spotter.modeling.dld.losses.skd import feature_loss, sequence_loss
 from dld_spotter.modeling.dld.selector.gumbel import (
     accuracy_loss,

@@ -15,7 +15,7 @@ from dld_spotter.modeling.dld.losses.loss_weights import DistillationWeights
 from dld_spotter.modeling.dld.losses.pyramid_loss import level_shift, pyramid_loss
 from dld_spotter.modeling.dld.losses.step_losses import affinity_loss, attention_loss, hint_loss, logit_loss
 from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
-from dld_spotter.modeling.spotter import Spotter, readable_words
+from dld_spotter.modeling.spotter import readable_words
 
 WORDS, STEPS, CHANNELS, TOKENS = 3, 5, 4, 7
 LENGTHS = (5, 2, 3)
@@ -124,7 +124,7 @@ def test_glimpses_are_what_the_decoder_s_steps_used():
     seen = []
     decoder.gates.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, 0, :CHANNELS]))
     decoder(context, target)
-    attention, glimpses = decoder.glimpses(context, target)
+    attention, glimpses = decoder.attend(context, target)
     torch.testing.assert_close(glimpses, torch.stack(seen[:3], dim=1))
     torch.testing.assert_close(attention.sum(dim=2), torch.ones(WORDS, 3))
     torch.testing.assert_close(torch.einsum("rtn,rnd->rtd", attention, context), glimpses)
@@ -181,11 +181,11 @@ def test_a_pyramid_without_partners_is_an_error():
 
 def test_weights_say_what_is_compared():
     nothing = DistillationWeights(eta_roi=0, eta_context=0, eta_sequence=0)
-    assert not nothing.distils_reading and not nothing.distils_pyramid
-    assert nothing._replace(eta_hint=1).distils_reading and not nothing._replace(eta_pyramid=1).distils_reading
+    assert not nothing.distils_recognition and not nothing.distils_pyramid
+    assert nothing._replace(eta_hint=1).distils_recognition and not nothing._replace(eta_pyramid=1).distils_recognition
     assert nothing._replace(eta_pyramid=1).distils_pyramid
     everything = DistillationWeights(eta_pyramid=1, lambda_skd=0)
-    assert not everything.distils_reading and not everything.distils_pyramid
+    assert not everything.distils_recognition and not everything.distils_pyramid
 
 
 RIVALS = {
@@ -278,8 +278,8 @@ def test_the_attention_of_other_spotters(spotter):
 def test_a_spotter_that_cannot_tell_where_it_looks_is_named(monkeypatch):
     options = ["MODEL.DLD.ETA_ATTENTION", 1.0, "MODEL.DLD.SCALES", (0.5,), "MODEL.DLD.COSTS", ()]
     model = build_model(toy.tiny_cfg(*options, config=f"DLD/{OTHERS['MANGO']}")).train()
-    monkeypatch.setattr(type(model.student), "attention_maps", Spotter.attention_maps)
-    with pytest.raises(ValueError, match=r"MANGO does not tell where it looks.*MODEL\.DLD\.ETA_ATTENTION"):
+    monkeypatch.setattr("dld_spotter.modeling.dld.dld_spotter.AttentionMapSpotter", type("NoSpotter", (), {}))
+    with pytest.raises(ValueError, match=r"MODEL\.DLD\.ETA_ATTENTION"):
         step(model, (2, 1))
 
 

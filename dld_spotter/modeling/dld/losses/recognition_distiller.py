@@ -1,4 +1,4 @@
-"""All losses between a teacher's and a student's reading of the same words, as the weights ask for them."""
+"""All losses between a teacher's and a student's recognition of the same words, as the weights ask for them."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -10,12 +10,13 @@ from dld_spotter.modeling.dld.losses.loss_weights import DistillationWeights
 from dld_spotter.modeling.dld.losses.skd import feature_loss, sequence_loss
 from dld_spotter.modeling.dld.losses.step_losses import affinity_loss, attention_loss, hint_loss, logit_loss
 from dld_spotter.modeling.dld.training_batch import global_counts
-from dld_spotter.modeling.spotter import Reading, Spotter
+from dld_spotter.modeling.spotter import RecognitionOutput, Spotter
+from dld_spotter.modeling.spotter_parts import AttentionTrace, AttentionTraceSpotter, require
 
 
 @dataclass(frozen=True)
-class ReadingDistiller:
-    """What a student's reading loses against its teacher's.
+class RecognitionDistiller:
+    """L_SKD and its rivals.
 
     Args:
         weights: of the losses; what has none is not computed.
@@ -33,60 +34,62 @@ class ReadingDistiller:
         self,
         student: Spotter,
         teacher: Spotter,
-        read: Reading,
-        taught: Reading,
+        student_output: RecognitionOutput,
+        teacher_output: RecognitionOutput,
         num_words: Tensor,
     ) -> dict[str, Tensor]:
-        """Weighted losses of a reading.
+        """Weighted losses of the student's output.
 
         Args:
-            student, teacher: who read.
-            read, taught: the same words in the same order, their own characters fed in.
-            num_words: what sums over the words are divided by (see ``batch.global_counts``).
+            student_output, teacher_output: the same words in the same order, their own characters fed in.
+            num_words: what sums over the words are divided by (see ``training_batch.global_counts``).
 
         Raises:
             ValueError: the features differ in channels, or the spotter lacks what a loss compares.
         """
         weights, losses = self.weights, {}
         if weights.eta_roi > 0:
-            pair = alike(read.roi, taught.roi, "word features")
+            pair = alike(student_output.roi, teacher_output.roi, "word features")
             losses["loss_skd_roi"] = weights.eta_roi * feature_loss(*pair, num_words)
         if weights.eta_context > 0:
-            pair = alike(read.context, taught.context, "contextual features")
+            pair = alike(student_output.context, teacher_output.context, "contextual features")
             losses["loss_skd_context"] = weights.eta_context * feature_loss(*pair, num_words)
         if weights.eta_sequence > 0:
-            found = teacher.beam_search(taught, max(self.beam_width, self.num_sequences))
+            found = teacher.beam_search(teacher_output, max(self.beam_width, self.num_sequences))
             sequences, scores = (part[:, : self.num_sequences] for part in found)
-            loss = sequence_loss(partial(sequence_log_probs, student), read.context, sequences, scores, num_words)
+            log_probs = partial(sequence_log_probs, student)
+            loss = sequence_loss(log_probs, student_output.context, sequences, scores, num_words)
             losses["loss_skd_sequence"] = weights.eta_sequence * loss
         if weights.eta_logits > 0:
-            num_steps = global_counts(taught.valid)[0]
-            loss = logit_loss(read.logits, taught.logits, taught.valid, num_steps, self.logit_temperature)
+            logits, valid = (student_output.logits, teacher_output.logits), teacher_output.valid
+            loss = logit_loss(*logits, valid, global_counts(valid)[0], self.logit_temperature)
             losses["loss_kd_logits"] = weights.eta_logits * loss
-        losses |= self._glimpse_losses(student, teacher, read, taught, num_words)
+        if weights.eta_hint > 0 or weights.eta_attention > 0 or weights.eta_affinity > 0:
+            traces = _trace(student, student_output), _trace(teacher, teacher_output)
+            losses |= self._trace_losses(*traces, teacher_output.valid, num_words)
         return {name: weights.lambda_skd * loss for name, loss in losses.items()}
 
-    def _glimpse_losses(
-        self, student: Spotter, teacher: Spotter, read: Reading, taught: Reading, num_words: Tensor
+    def _trace_losses(
+        self, student: AttentionTrace, teacher: AttentionTrace, valid: Tensor, num_words: Tensor
     ) -> dict[str, Tensor]:
         weights, losses = self.weights, {}
-        if not (weights.eta_hint > 0 or weights.eta_attention > 0 or weights.eta_affinity > 0):
-            return losses
-        valid, own, given = taught.valid, student.glimpses(read), teacher.glimpses(taught)
         num_steps = global_counts(valid)[0]
         if weights.eta_hint > 0:
-            losses["loss_kd_hint"] = weights.eta_hint * hint_loss(own.features, given.features, valid, num_steps)
+            losses["loss_kd_hint"] = weights.eta_hint * hint_loss(student.features, teacher.features, valid, num_steps)
         if weights.eta_attention > 0:
-            if own.attention is None:
-                raise ValueError(
-                    f"{type(student).__name__} does not tell where it looks: set MODEL.DLD.ETA_ATTENTION to 0."
-                )
-            loss = attention_loss(own.attention, given.attention, valid, num_steps)
+            if student.attention is None or teacher.attention is None:
+                raise ValueError("the spotter does not tell where it looks: set MODEL.DLD.ETA_ATTENTION to 0.")
+            loss = attention_loss(student.attention, teacher.attention, valid, num_steps)
             losses["loss_kd_attention"] = weights.eta_attention * loss
         if weights.eta_affinity > 0:
-            loss = affinity_loss(own.features, given.features, valid, num_words)
+            loss = affinity_loss(student.features, teacher.features, valid, num_words)
             losses["loss_kd_affinity"] = weights.eta_affinity * loss
         return losses
+
+
+def _trace(spotter: Spotter, output: RecognitionOutput) -> AttentionTrace:
+    why = "set MODEL.DLD.ETA_HINT, ETA_ATTENTION and ETA_AFFINITY to 0"
+    return require(spotter, AttentionTraceSpotter, why).attention_trace(output)
 
 
 def sequence_log_probs(spotter: Spotter, context: Tensor, sequences: Tensor) -> Tensor:
