@@ -10,9 +10,9 @@ import torch
 from detectron2.config import CfgNode as CN
 from detectron2.config import get_cfg
 
-from dld_spotter.modeling.distillation.config import add_distillation_config
-from dld_spotter.modeling.mango.config import add_mango_config
-from dld_spotter.modeling.text_perceptron.config import add_text_perceptron_config
+from dld_spotter.modeling.dld.dld_config import add_distillation_config
+from dld_spotter.modeling.mango.mango_config import add_mango_config
+from dld_spotter.modeling.text_perceptron.text_perceptron_config import add_text_perceptron_config
 from dld_spotter.pretrained import find_config, pretrained_models
 
 
@@ -32,7 +32,7 @@ def _add_model_config(cfg: CN) -> None:
     # Keep the channels last in memory: faster on CPUs, and on GPUs with mixed precision; the same results.
     cfg.MODEL.CHANNELS_LAST = True
     # In training, batches are padded to sides that are multiples of so many pixels, itself a multiple of 32; 0: of what
-    # the backbone needs. On a GPU, 128 makes it faster where images have many sizes: see modeling/few_shapes.py.
+    # the backbone needs. On a GPU, 128 is faster for images of many sizes: see acceleration/shape_bucketing.py.
     cfg.MODEL.PAD_MULTIPLE = 0
 
     text = cfg.MODEL.TEXT = CN()

@@ -25,7 +25,7 @@ from dld_spotter.evaluation.icdar import image_key
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_words, load_lexicon
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.image_io import ImageError, image_size, list_images, read_image
-from dld_spotter.modeling.few_shapes import round_batch_sizes
+from dld_spotter.modeling.acceleration.shape_bucketing import round_batch_sizes
 from dld_spotter.results import TextResult, to_words
 
 logger = logging.getLogger(__name__)

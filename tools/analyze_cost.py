@@ -38,8 +38,8 @@ from dld_spotter.analysis.runtime import Job, median_seconds, peak_memory
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.loader import build_text_test_loader
 from dld_spotter.engine.checkpoint import TextCheckpointer
-from dld_spotter.modeling.dld import DLDSpotter
-from dld_spotter.modeling.rescale import rescale_images
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.dld.rescaling import rescale_images
 from dld_spotter.modeling.spotter import Workload
 
 TIMED_IMAGES = 3  # the first ones of a data set

@@ -147,8 +147,8 @@ def print_peak(args: argparse.Namespace) -> None:
 
 def benchmark_decoding(args: argparse.Namespace) -> None:
     """Greedy decoding and beam search of 64 words of 10 characters at the paper's widths."""
+    from dld_spotter.modeling.recognition.attention_beam_search import beam_search
     from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
-    from dld_spotter.modeling.recognition.beam_search import beam_search
 
     decoder = AttentionDecoder(97, 256, 256).to(args.device).eval()
     context = torch.randn(64, 33, 256, device=args.device)

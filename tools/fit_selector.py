@@ -45,8 +45,8 @@ from dld_spotter.engine.selector_fitting import (
 from dld_spotter.engine.spotting_losses import measure_spotting_losses
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.text_evaluator import registered_truth
-from dld_spotter.modeling.dld import DLDSpotter
-from dld_spotter.modeling.resolution_selector import build_resolution_selector
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.dld.selector.selector_network import build_resolution_selector
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -29,12 +29,12 @@ from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import PAD, Charset
 from dld_spotter.data.synthetic import draw_scene
 from dld_spotter.engine.optimizer import build_optimizer
-from dld_spotter.modeling.distillation.selector_loss import accuracy_loss, cheapest_equal_scale
-from dld_spotter.modeling.distillation.weights import DistillationWeights
-from dld_spotter.modeling.dld import DLDSpotter
-from dld_spotter.modeling.mask_rcnn_spotter import MaskRCNNSpotter
-from dld_spotter.modeling.rescale import rescale_images, rescale_words
-from dld_spotter.modeling.resolution_selector import build_resolution_selector
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.dld.losses.loss_weights import DistillationWeights
+from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
+from dld_spotter.modeling.dld.selector.gumbel import accuracy_loss, cheapest_equal_scale
+from dld_spotter.modeling.dld.selector.selector_network import build_resolution_selector
+from dld_spotter.modeling.mask_rcnn.mask_rcnn_spotter import MaskRCNNSpotter
 from dld_spotter.modeling.spotter import Reading, Spotter, target_tokens
 from dld_spotter.structures import WordPolygons
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dld_spotter.config import check_cfg
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine.checkpoint import CHARSET_SUFFIX, describe_difference, read_checkpoint
-from dld_spotter.modeling.dld import DLDSpotter
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 
 # Sections of a config that inference reads; the others hold the training run, with its files and folders.
 SECTIONS = ("MODEL", "INPUT", "TEST", "VERSION")

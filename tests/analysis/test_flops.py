@@ -10,10 +10,10 @@ from torch import nn
 
 from dld_spotter.analysis.flops import PAPER_UNIT, SELECTOR, CostModel, count_multiply_adds, count_parameters, part_of
 from dld_spotter.config import load_cfg
+from dld_spotter.modeling.dld.selector.selector_network import ResidualSelector
 from dld_spotter.modeling.recognition import masked_pooler
 from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
-from dld_spotter.modeling.recognition.encoder import BidirectionalLSTM
-from dld_spotter.modeling.resolution_selector import ResidualSelector
+from dld_spotter.modeling.recognition.contextual_encoder import BidirectionalLSTM
 from dld_spotter.modeling.spotter import Workload
 
 

@@ -7,7 +7,7 @@ import torch
 import toy
 from detectron2.modeling import build_model
 from detectron2.utils.events import EventStorage
-from test_mask_rcnn_spotter import toy_batch
+from helpers.toy_words import toy_batch
 
 from dld_spotter.engine.steps import MixedPrecisionStep
 

@@ -12,13 +12,13 @@ from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from dld_spotter.modeling.mango.attention import CharacterAttention, InstanceAttention
-from dld_spotter.modeling.mango.fusion import AttentionFusion
+from dld_spotter.modeling.mango.attention_fusion import AttentionFusion
+from dld_spotter.modeling.mango.attention_window import places_of, window_sums
+from dld_spotter.modeling.mango.dynamic_attention import CharacterAttention, InstanceAttention
 from dld_spotter.modeling.mango.grid import MapGeometry
-from dld_spotter.modeling.mango.losses import dice_sums
-from dld_spotter.modeling.mango.target_maker import ReadCells
-from dld_spotter.modeling.mango.targets import character_masks, inside_map
-from dld_spotter.modeling.mango.window import places_of, window_sums
+from dld_spotter.modeling.mango.mango_losses import dice_sums
+from dld_spotter.modeling.mango.mango_target_maker import ReadCells
+from dld_spotter.modeling.mango.mango_targets import character_masks, inside_map
 
 
 class AttentionMaps(NamedTuple):

@@ -164,7 +164,7 @@ class AttentionDecoder(nn.Module):
 
     def beam_search(self, context: Tensor, width: int, max_steps: int) -> tuple[Tensor, Tensor]:
         """(R, width, T) token ids and (R, width) log-probabilities, best first (see ``recognition.beam_search``)."""
-        from dld_spotter.modeling.recognition.beam_search import beam_search
+        from dld_spotter.modeling.recognition.attention_beam_search import beam_search
 
         return beam_search(self, context, width, max_steps)
 

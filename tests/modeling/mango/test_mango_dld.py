@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from detectron2.modeling import build_model
-from mango_toys import LOSSES, centres, keep_statistics, knowing, losses_of, tiny, words_of
-from test_devices import PlacelessTensors
-from test_mask_rcnn_spotter import toy_batch
+from helpers.mango_toys import LOSSES, centres, keep_statistics, knowing, losses_of, tiny, words_of
+from helpers.placeless_tensors import PlacelessTensors
+from helpers.toy_words import toy_batch
 
 from dld_spotter.outlines import instances_to_polygons
 

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from curved_words import curved_word
-from mango_toys import maker, pieces, rectangle, words_of
+from helpers.curved_words import curved_word
+from helpers.mango_toys import maker, pieces, rectangle, words_of
 from shapely.geometry import Point, Polygon
 
 from dld_spotter.data.synthetic import draw_scene
-from dld_spotter.modeling.mango.post_processing import WordLocator, unshrink
-from dld_spotter.modeling.mango.targets import shrink_offset
+from dld_spotter.modeling.mango.mango_post_processing import WordLocator, unshrink
+from dld_spotter.modeling.mango.mango_targets import shrink_offset
 
 
 def locator(grid_size=4, **kwargs) -> WordLocator:

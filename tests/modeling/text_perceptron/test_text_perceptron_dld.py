@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from detectron2.modeling import build_model
+from helpers.placeless_tensors import PlacelessTensors
+from helpers.tiny_perceptron import DETECTION, frozen_statistics, knowing, losses_of, tiny
+from helpers.toy_words import toy_batch
 from test_config import difference, load
-from test_devices import PlacelessTensors
-from test_mask_rcnn_spotter import toy_batch
-from tiny_perceptron import DETECTION, frozen_statistics, knowing, losses_of, tiny
 
 from dld_spotter.outlines import instances_to_polygons
 
