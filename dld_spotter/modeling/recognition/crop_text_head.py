@@ -109,7 +109,7 @@ def _stages(in_channels: int, channels: Sequence[int], blocks: Sequence[int], st
 class CropTextHead(AttentionTextHead):
     """AttentionTextHead on words cut out of the image; ``ROI_TEXT_HEAD.IN_FEATURE`` is "image".
 
-    Layers are those of ``MODEL.PP_LCNET_READER``; POOLER_MARGIN, CONV_DIM, NORM and UPSAMPLE mean nothing here.
+    Layers are those of ``MODEL.PP_LCNET_READER``; CONV_DIM, NORM and UPSAMPLE mean nothing here.
 
     Args:
         full_resolution: cut words out of what a rescaled batch was made of: whatever the scale that they are found at,
@@ -135,7 +135,7 @@ class CropTextHead(AttentionTextHead):
         return {
             "pooler": CropPooler(
                 input_shape.channels,
-                reader.STEM_CHANNELS,
+                channels[0] // 2,
                 channels[:early],
                 blocks[:early],
                 head.POOLER_RESOLUTION,
