@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """What a spotter's inference costs: multiply-adds and parameters by part, time and memory, at each scale.
 
-    python tools/analyze_cost.py --config-file configs/DLD/DLD_gamma0.1_R50.yaml --size 720 1280 --short-side 1280
-    python tools/analyze_cost.py --config-file configs/DLD/DLD_gamma0.1_R50.yaml --data-set totaltext_test \\
+    python tools/analyze_cost.py --config-file configs/DLD/DLD_R50.yaml --size 720 1280 --short-side 1280
+    python tools/analyze_cost.py --config-file configs/DLD/DLD_R50.yaml --data-set totaltext_test \\
         --json cost.json MODEL.WEIGHTS output/model_final.pth
 
 Multiply-adds count as one; only convolutions and matrix products have any. They are those of an image with a given

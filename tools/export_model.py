@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Make a trained model ready to be given away: one weights file without teacher and optimiser, one YAML file.
 
-    python tools/export_model.py --config-file configs/DLD/DLD_gamma0.1_R50.yaml --weights output/model_final.pth \\
+    python tools/export_model.py --config-file configs/DLD/DLD_R50.yaml --weights output/model_final.pth \\
         --output exported
     python tools/demo.py --config-file exported/model.yaml --input photos
 """

@@ -4,7 +4,7 @@
 The images are read once at every scale, and one selector learns to foresee what each scale loses. For a gamma its
 logits are shifted, so that many gammas cost no more than one.
 
-    python tools/fit_selector.py --config-file configs/DLD/DLD_gamma0.1_R50.yaml --data-set totaltext_train \\
+    python tools/fit_selector.py --config-file configs/DLD/DLD_R50.yaml --data-set totaltext_train \\
         --gammas 0.1 0.3 --output output/selector MODEL.WEIGHTS output/model_final.pth
 
 What a scale loses is how far the student's reading in true places is from the teacher's (L_acc of the paper), or with

@@ -23,7 +23,7 @@ from dld_spotter.modeling.spotter import Workload, readable_words
 
 CROP = ("MODEL.ROI_TEXT_HEAD.NAME", "CropTextHead", "MODEL.ROI_TEXT_HEAD.IN_FEATURE", "image")
 TINY = (
-    *("MODEL.PP_LCNET_READER.STEM_CHANNELS", 4, "MODEL.PP_LCNET_READER.STAGE_CHANNELS", (8, 8, 12)),
+    *("MODEL.PP_LCNET_READER.STAGE_CHANNELS", (8, 8, 12)),
     *("MODEL.PP_LCNET_READER.BLOCKS", (2, 1, 3)),
 )
 READER = "roi_heads.text_head."
