@@ -18,7 +18,7 @@ from detectron2.data.transforms import ResizeShortestEdge, ResizeTransform
 from detectron2.modeling import build_model
 from tqdm import tqdm
 
-from dld_spotter.config import check_cfg, load_cfg
+from dld_spotter.config import ConfigFiles, check_cfg, load_cfg
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.evaluation.icdar import image_key
@@ -45,7 +45,8 @@ class TextPredictor:
     outlines.
 
     Args:
-        config: path of a YAML file, the name of a model that comes with the project, or a config.
+        config: path of a YAML file, or the name of a model that comes with the project; or several of these, later ones
+            laid over earlier ones; or a config.
         weights: a checkpoint; by default the config's MODEL.WEIGHTS.
         device: "auto" (a GPU where there is one, unless ``opts`` set MODEL.DEVICE), or what torch calls it.
         opts: KEY VALUE pairs that override the config.
@@ -66,7 +67,7 @@ class TextPredictor:
 
     def __init__(
         self,
-        config: str | os.PathLike | CfgNode,
+        config: ConfigFiles | CfgNode,
         weights: str | os.PathLike | None = None,
         device: str = "auto",
         opts: Sequence = (),
@@ -241,7 +242,7 @@ def _complete_cfg(config, weights, device: str, opts: Sequence, confidence_thres
         cfg.merge_from_list(opts)
         check_cfg(cfg)
     else:
-        cfg = load_cfg(os.fspath(config), opts)
+        cfg = load_cfg(config, opts)
     cfg.MODEL.DLD.TEACHER = False  # only training has a use for one
     # A word's score is never above its detection's: what is too uncertain already need not be read. Detectors leave out
     # scores that are no larger than their threshold, and words of just the least score are given.

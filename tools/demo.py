@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dld_spotter.command_line import ConfigArgumentParser
 from dld_spotter.evaluation.submission import write_results
 from dld_spotter.image_io import IMAGE_SUFFIXES
 from dld_spotter.modeling import DLDSpotter
@@ -25,10 +26,10 @@ from dld_spotter.results import TextResult, write_image
 
 def build_parser() -> argparse.ArgumentParser:
     """Detectron2's demo flags, and ours."""
-    parser = argparse.ArgumentParser(
+    parser = ConfigArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--config-file", required=True, metavar="FILE", help="YAML file of the model")
+    parser.add_config_file()
     parser.add_argument("--weights", metavar="FILE", help="checkpoint; by default the config's MODEL.WEIGHTS")
     parser.add_argument(
         "--input", nargs="+", required=True, metavar="PATH", help="images, folders, or patterns such as 'photos/*.jpg'"
@@ -42,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--lexicon", metavar="PATH", help="list of the words that may occur, one a line")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="images a forward pass at most")
-    parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help="config options: KEY VALUE ...")
+    parser.add_overrides()
     return parser
 
 
@@ -70,8 +71,8 @@ def _run(args: argparse.Namespace) -> list[TextResult]:
     predictor = TextPredictor(args.config_file, args.weights, args.device, opts, args.confidence_threshold)
     if args.scale is not None and not isinstance(predictor.model, DLDSpotter):
         raise ValueError(
-            f"--scale needs a DLDSpotter, and {args.config_file} is a {predictor.cfg.MODEL.META_ARCHITECTURE}; "
-            "its input size is set with --opts INPUT.MIN_SIZE_TEST PIXELS."
+            f"--scale needs a DLDSpotter, and {args.config_file[-1]} is a {predictor.cfg.MODEL.META_ARCHITECTURE}; "
+            "its input size is set with INPUT.MIN_SIZE_TEST PIXELS at the end."
         )
     results = predictor(paths, args.batch_size, lexicon=args.lexicon)
     if args.json:

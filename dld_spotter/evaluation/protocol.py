@@ -56,7 +56,6 @@ class Protocol:
         return cls(
             iou_threshold=options.IOU_THRESHOLD,
             case_sensitive=options.CASE_SENSITIVE,
-            min_word_length=options.MIN_WORD_LENGTH,
             score_threshold=options.SCORE_THRESHOLD,
             lexicon_rule=options.LEXICON_RULE,
             lexicon_max_distance=options.LEXICON_MAX_DISTANCE,

@@ -3,6 +3,7 @@
 
     python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_R50.yaml --num-gpus 8
     python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_R50.yaml --num-gpus 8 --resume
+    python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_R50.yaml configs/Light.yaml
     python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_R50.yaml --eval-only \\
         MODEL.WEIGHTS output/model_best.pth
 
@@ -10,6 +11,7 @@ On a machine without GPUs, --num-gpus N starts N processes on the CPU, which tal
 """
 
 import argparse
+import logging
 from collections.abc import Sequence
 
 import dld_spotter  # noqa: F401 (first: says in one sentence when Detectron2 is missing)
@@ -20,20 +22,23 @@ from detectron2.engine import default_argument_parser, default_setup, launch
 from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
+from dld_spotter.command_line import ConfigArgumentParser
 from dld_spotter.config import load_cfg
 from dld_spotter.data.text_json import register_custom
 from dld_spotter.engine import TextCheckpointer, Trainer
-from dld_spotter.pretrained import find_config
+
+logger = logging.getLogger("dld_spotter")
 
 
 def setup(args: argparse.Namespace) -> CfgNode:
     """The frozen config of the command line; data sets, loggers and OUTPUT_DIR are ready afterwards."""
-    args.config_file = find_config(args.config_file)  # Detectron2 writes the file into the log
     cfg = load_cfg(args.config_file, args.opts)
     register_custom(cfg)
     cfg.freeze()
-    default_setup(cfg, args)
+    # Without the file: Detectron2 would write it into the log, where the whole config follows anyway.
+    default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": ""}))
     setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="dld_spotter")
+    logger.info("Config files: %s", " ".join(args.config_file or ["(none)"]))
     return cfg
 
 
@@ -59,9 +64,22 @@ def main(args: argparse.Namespace) -> dict | None:
     return trainer.train()
 
 
+def get_parser() -> ConfigArgumentParser:
+    """Detectron2's arguments; ``--config-file`` takes several files."""
+    parser = ConfigArgumentParser(
+        parents=[default_argument_parser()],
+        add_help=False,
+        conflict_handler="resolve",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_config_file(required=False)
+    return parser
+
+
 def run(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and start the processes."""
-    args = default_argument_parser().parse_args(argv)
+    args = get_parser().parse_args(argv)
     launch(
         main,
         args.num_gpus,

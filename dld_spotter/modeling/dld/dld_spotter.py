@@ -108,7 +108,7 @@ class DLDSpotter(nn.Module):
             "costs": dld.COSTS or [scale**2 for scale in dld.SCALES],
             "weights": weights,
             "accuracy_target": dld.ACCURACY_TARGET,
-            "distiller": ReadingDistiller(weights, dld.NUM_SEQUENCES, dld.BEAM_WIDTH, dld.LOGIT_TEMPERATURE),
+            "distiller": ReadingDistiller(weights, dld.NUM_SEQUENCES),
             "fusion": build_pyramid_fusion(cfg),
             "pyramid_warmup": dld.PYRAMID_WARMUP_ITERS,
             "fixed_scale": dld.FIXED_SCALE,

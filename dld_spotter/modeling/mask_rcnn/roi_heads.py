@@ -12,6 +12,9 @@ from dld_spotter.modeling.recognition.roi_feature_recogniser import build_text_h
 from dld_spotter.modeling.recognition.word_jitter import WordJitter
 from dld_spotter.modeling.spotter import readable_words, target_tokens
 
+# Candidates covered by a don't-care region by more than this share of their own area are no negatives.
+IGNORE_THRESHOLD = 0.5
+
 
 def split_ignored(targets: list[Instances]) -> tuple[list[Instances], list[Boxes]]:
     """The words that count, and the boxes of the don't-care regions, of each image."""
@@ -33,15 +36,6 @@ def inside_ignored(boxes: Boxes, ignored: Boxes, threshold: float) -> Tensor:
 class TextRPN(RPN):
     """Detectron2's RPN; anchors over don't-care regions are no negatives."""
 
-    @configurable
-    def __init__(self, *, ignore_threshold: float = 0.5, **kwargs):
-        super().__init__(**kwargs)
-        self.ignore_threshold = ignore_threshold
-
-    @classmethod
-    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
-        return super().from_config(cfg, input_shape) | {"ignore_threshold": cfg.MODEL.IGNORE_REGION_THRESHOLD}
-
     def label_and_sample_anchors(self, anchors: list[Boxes], gt_instances: list[Instances]):
         """As the parent, for the words that count; afterwards negatives over don't-care regions are left out."""
         words, ignored = split_ignored(gt_instances)
@@ -49,7 +43,7 @@ class TextRPN(RPN):
         all_anchors = Boxes.cat(anchors)
         for label, regions in zip(labels, ignored, strict=True):
             if len(regions):
-                label[(label == 0) & inside_ignored(all_anchors, regions, self.ignore_threshold)] = -1
+                label[(label == 0) & inside_ignored(all_anchors, regions, IGNORE_THRESHOLD)] = -1
         return labels, matched
 
 
@@ -60,7 +54,6 @@ class TextROIHeads(StandardROIHeads):
     Args:
         text_in_feature: name of the feature map that is read from.
         text_head: what reads.
-        ignore_threshold: proposals with more than this share of their area in a don't-care region are no negatives.
         jitter: moves the places in which words are read in training; None for the true ones.
     """
 
@@ -70,7 +63,6 @@ class TextROIHeads(StandardROIHeads):
         *,
         text_in_feature: str,
         text_head: nn.Module,
-        ignore_threshold: float = 0.5,
         jitter: WordJitter | None = None,
         **kwargs,
     ):
@@ -78,7 +70,6 @@ class TextROIHeads(StandardROIHeads):
         self.jitter = jitter or WordJitter()
         self.text_in_feature = text_in_feature
         self.text_head = text_head
-        self.ignore_threshold = ignore_threshold
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
@@ -87,7 +78,6 @@ class TextROIHeads(StandardROIHeads):
         return super().from_config(cfg, input_shape) | {
             "text_in_feature": name,
             "text_head": build_text_head(cfg, (input_shape | image)[name]),
-            "ignore_threshold": cfg.MODEL.IGNORE_REGION_THRESHOLD,
             "jitter": WordJitter.from_config(cfg),
         }
 
@@ -127,7 +117,7 @@ class TextROIHeads(StandardROIHeads):
     def _leave_out_ignored(self, proposals: Instances, regions: Boxes) -> Instances:
         if len(regions) == 0:
             return proposals
-        over = inside_ignored(proposals.proposal_boxes, regions, self.ignore_threshold)
+        over = inside_ignored(proposals.proposal_boxes, regions, IGNORE_THRESHOLD)
         return proposals[~(over & (proposals.gt_classes == self.num_classes))]
 
     def forward_with_given_boxes(self, features: dict, instances: list[Instances]) -> list[Instances]:

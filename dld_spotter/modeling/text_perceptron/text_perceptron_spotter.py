@@ -90,7 +90,7 @@ class TextPerceptron(MapSpotter):
         self.reading_only = reading_only
         if reading_only:
             head.requires_grad_(False)
-        self.to(memory_format=self.memory_format)
+        self.to(memory_format=torch.channels_last)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
@@ -102,8 +102,8 @@ class TextPerceptron(MapSpotter):
             "head": OrderAwareHead(shape.channels, perceptron.CONV_DIM),
             "text_head": build_text_head(cfg, shape),
             "target_maker": TargetMaker.from_config(cfg),
-            "losses": PerceptronLosses.from_config(cfg),
-            "word_finder": WordFinder(perceptron.MIN_ENCLOSED, perceptron.MIN_CELLS),
+            "losses": PerceptronLosses(),
+            "word_finder": WordFinder(),
             "thresholds": (perceptron.CENTER_THRESH, perceptron.END_THRESH, perceptron.BOUNDARY_THRESH),
             "min_score": cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST,
             "max_words": cfg.TEST.DETECTIONS_PER_IMAGE,
