@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.converters import CONVERTERS, write_samples
-from dld_spotter.data.text_json import Problem, check_text_json
-from dld_spotter.data.text_validation import Problems
+from dld_spotter.data.problems import Problem, Problems
+from dld_spotter.data.text_json import check_text_json
 
 OPTIONS = ("points", "scripts", "negatives", "characters", "min_size", "split", "text_field")
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from converting import QUAD, add_image, convert, kinds, read
+from helpers.converting import QUAD, add_image, convert, kinds, read
 from PIL import Image, ImageOps
 from toy import real_data
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from converting import QUAD, add_image, convert, kinds
+from helpers.converting import QUAD, add_image, convert, kinds
 
 
 def write_json(path, content):

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from converting import add_image, convert, kinds, read
+from helpers.converting import add_image, convert, kinds, read
 from scipy.io import savemat
 
 from dld_spotter.data.converters import Sample, write_samples

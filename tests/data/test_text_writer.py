@@ -6,7 +6,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from test_text_json import image_entry, word_entry
+from helpers.text_json import image_entry, word_entry
 from toy import ROOT
 
 from dld_spotter.data.text_json import TextJsonWriter, check_text_json, load_text_json, write_text_json

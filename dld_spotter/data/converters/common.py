@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from PIL import ExifTags, Image
 
-from dld_spotter.data.text_validation import DONT_CARE, Problems
+from dld_spotter.data.problems import Problems
+from dld_spotter.data.text_validation import DONT_CARE
 from dld_spotter.data.text_writer import TextJsonWriter
 from dld_spotter.image_io import IMAGE_SUFFIXES, ImageError, image_size
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dld_spotter.data.converters.common import Sample, Source, Word, box_outline, make_sample, make_word
-from dld_spotter.data.text_validation import Problems
+from dld_spotter.data.problems import Problems
 
 
 def davar(images: Path, annotations: Path, problems: Problems) -> Source:

@@ -18,7 +18,7 @@ from dld_spotter.data.converters.common import (
     numbered_lines,
 )
 from dld_spotter.data.converters.json_formats import check_size
-from dld_spotter.data.text_validation import Problems
+from dld_spotter.data.problems import Problems
 
 # What PPOCRLabel writes for "to be recognised" and "cannot be recognised", in its English and its Chinese surface.
 PLACEHOLDERS = ("TEMPORARY", "NULL", "待识别", "无法识别")

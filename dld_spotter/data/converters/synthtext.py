@@ -8,7 +8,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from dld_spotter.data.converters.common import Sample, Source, Word, make_sample, make_word
-from dld_spotter.data.text_validation import Problems
+from dld_spotter.data.problems import Problems
 
 
 def synthtext(

@@ -18,7 +18,7 @@ from dld_spotter.data.converters.common import (
     make_word,
     numbered_lines,
 )
-from dld_spotter.data.text_validation import Problems
+from dld_spotter.data.problems import Problems
 from dld_spotter.image_io import ImageError
 
 LineParser = Callable[[str], Word]

@@ -10,7 +10,7 @@ from scipy.io import loadmat
 
 from dld_spotter.data.converters.common import Source, TextFile, Word, annotation_files, decode_text, make_word
 from dld_spotter.data.converters.text_folders import convert_folder, parse_polygon, read_lines
-from dld_spotter.data.text_validation import Problems
+from dld_spotter.data.problems import Problems
 
 _COORDINATES = re.compile(r"([xy]):\s*\[\[(.*?)\]\]", re.DOTALL)
 _INTEGER = re.compile(r"-?\d+")

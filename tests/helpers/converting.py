@@ -4,7 +4,7 @@ from PIL import Image
 
 from dld_spotter.data.converters import CONVERTERS
 from dld_spotter.data.converters.common import TextFile
-from dld_spotter.data.text_validation import Problems
+from dld_spotter.data.problems import Problems
 
 QUAD = [10, 10, 30, 10, 30, 20, 10, 20]
 
