@@ -37,7 +37,7 @@ def test_davar(tmp_path):
         (QUAD, "box", False, [QUAD, QUAD, QUAD]),
         ([1, 1, 9, 1, 9, 9, 5, 9, 1, 9], "curve", True, None),
     ]
-    assert kinds(problems) == {("error", "bad_entry"): 1, ("error", "wrong_size"): 1, ("error", "unreadable_image"): 1}
+    assert kinds(problems) == {("error", "bad_entry"): 1, ("error", "wrong_size"): 1, ("error", "missing_image"): 1}
 
 
 def test_cocotext(tmp_path):
@@ -97,7 +97,13 @@ def test_labelme(tmp_path):
         (QUAD, "blurred", True),
         (QUAD, "###", True),
     ]
-    assert kinds(problems) == {("warning", "other_shape"): 1, ("error", "wrong_size"): 1, ("error", "bad_file"): 3}
+    assert kinds(problems) == {
+        ("warning", "other_shape"): 1,
+        ("error", "wrong_size"): 1,
+        ("error", "missing_image"): 1,
+        ("error", "bad_entry"): 1,
+        ("error", "duplicate_image"): 1,
+    }
     samples, _ = convert("labelme", tmp_path, tmp_path, text_field="description")
     assert [w.text for w in samples[0].words] == ["", "", "", "word"]
 
@@ -127,5 +133,10 @@ def test_ppocrlabel(tmp_path):
         (QUAD, "blurred", True),
         (QUAD, "", True),
     ]
-    assert kinds(problems) == {("warning", "placeholder"): 1, ("error", "bad_line"): 4}
-    assert all("line " in p.message for p in problems.of("error"))
+    assert kinds(problems) == {
+        ("warning", "placeholder"): 1,
+        ("error", "missing_image"): 1,
+        ("error", "duplicate_image"): 1,
+        ("error", "bad_entry"): 2,
+    }
+    assert [p.annotation for p in problems.of("error")] == ["line 3", "line 4", "line 5", "line 6"]
