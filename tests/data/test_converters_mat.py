@@ -55,6 +55,27 @@ def test_totaltext_wrapped_files():
     assert "has 2 x but 1 y" in problems.kept[1].message
 
 
+def test_a_bad_record_costs_that_record():
+    good = "x: [[1 2 3]], y: [[3 4 9]], ornt: [u'h'], transcriptions: [u'good']\n"
+    bad = [
+        "x: [[1 2 3]], y: [[3 4 9]], ornt: [u'h'], transcriptions: [u'C:\\xyz']\n",
+        "x: [[1 2 3]], y: [[3 4 9]], ornt: [u'h'], transcriptions: [u'open]\n",
+        "x: [[1 2 ...]], y: [[3 4 9]], ornt: [u'h'], transcriptions: [u'a']\n",
+        f"x: [[1 2 {'9' * 400}]], y: [[3 4 9]], ornt: [u'h'], transcriptions: [u'a']\n",
+        "x: [[1 2 3]], y: [[3 4 9]], ornt: [u'h'], transcriptions: [u'\\x07']\n",
+        "x: ] transcriptions: [\n",
+    ]
+    data = "".join([*bad, good]).encode()
+    words, problems = read(data, partial(read_totaltext, reader=MatReader()), "poly_gt_img1.txt")
+    assert [word.text for word in words] == ["good"]
+    assert problems.count("error") == len(bad)
+
+
+def test_totaltext_coordinates_with_fractions_are_not_taken_apart():
+    word = parse_wrapped("x: [[1.5 2. 3]], y: [[3 4 9e0]], ornt: [u'h'], transcriptions: [u'a']")
+    assert word.outline == [1.5, 3, 2, 4, 3, 9]
+
+
 def mat_row(xs, ys, text, orientation):
     cells = ["x:", np.array([xs]), "y:", np.array([ys]), text, orientation]
     row = np.empty(6, dtype=object)
