@@ -289,8 +289,9 @@ def _add_run(cfg: CN) -> None:
     evaluation.LEXICONS = ("none",)
     # Pairs (lexicon, path) that stand before what the data set's metadata says; "strong" takes a folder.
     evaluation.LEXICON_PATHS = []
-    # How a word is replaced: "nearest" (always, by the nearest lexicon word), or "limited" (only within
-    # LEXICON_MAX_DISTANCE edits; others stay as they were read).
+    # How a word is replaced: "nearest" (always, by the nearest lexicon word), "limited" (only within
+    # LEXICON_MAX_DISTANCE edits; others stay as they were read), or "weighted" (by the weighted edit distance of the
+    # Mask TextSpotter papers; but with a generic lexicon, detections 1.5 edits or more away do not count).
     evaluation.LEXICON_RULE = "nearest"
     # Edits, for the rule "limited".
     evaluation.LEXICON_MAX_DISTANCE = 1
