@@ -14,6 +14,7 @@ from dld_spotter.modeling.distillation.config import add_distillation_config
 from dld_spotter.modeling.mango.config import add_mango_config
 from dld_spotter.modeling.text_perceptron.config import add_text_perceptron_config
 from dld_spotter.pretrained import find_config, pretrained_models
+from dld_spotter.yaml_files import merge_yaml
 
 
 def add_dld_config(cfg: CN) -> None:
@@ -210,7 +211,7 @@ def load_cfg(config_file: str | os.PathLike | None = None, opts: Sequence[str] =
     add_dld_config(cfg)
     try:
         if config_file:
-            cfg.merge_from_file(config_file)
+            merge_yaml(cfg, config_file)
             _take_files_beside(cfg, Path(config_file).parent)
         cfg.merge_from_list(list(opts))
     except (KeyError, AssertionError) as error:
