@@ -15,6 +15,7 @@ from detectron2.config import get_cfg
 from dld_spotter.defaults import add_dld_config
 from dld_spotter.migration import REMOVED, check_removed_keys, take_removed_keys
 from dld_spotter.pretrained import find_config, pretrained_models
+from dld_spotter.yaml_files import load_yaml, merge_content
 
 __all__ = ["ConfigFiles", "add_dld_config", "check_cfg", "load_cfg"]
 
@@ -55,10 +56,10 @@ def _merge_file(cfg: CN, config_file: str) -> None:
             f"there is no config file {config_file}; the project's own are in configs/, and its trained models are "
             f"called {', '.join(pretrained_models()) or '(none)'}."
         )
-    loaded = cfg.load_yaml_with_base(config_file)
+    loaded = load_yaml(config_file)
     removed = take_removed_keys(loaded, config_file)
     with _unknown_keys_named(cfg, config_file):
-        cfg.merge_from_other_cfg(CN(loaded))
+        merge_content(cfg, loaded, config_file)
     check_removed_keys(removed, cfg.MODEL, config_file)
     _take_files_beside(cfg, Path(config_file).parent)
 
