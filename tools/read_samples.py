@@ -21,7 +21,6 @@ from dld_spotter.analysis import CostModel
 from dld_spotter.drawing_files import Drawings
 from dld_spotter.image_io import ImageError
 from dld_spotter.modeling.spotter import Workload
-from dld_spotter.photo_files import list_images
 from dld_spotter.photo_sources import Photo, to_photos
 from dld_spotter.predictor import TextPredictor
 from dld_spotter.pretrained import DEFAULT_MODEL, pretrained_models
@@ -87,7 +86,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def read_all(args: argparse.Namespace) -> bool:
     """Print and draw what is read in each photo; whether all could be read."""
-    list_images(args.input)  # says that there is no image in it
     photos = list(to_photos(args.input))
     drawings = Drawings(args.output, photos, overwrite=args.overwrite or args.output == OUTPUT)
     drawings.check(photos)
