@@ -216,7 +216,7 @@ class TextPredictor:
                 return part
         whole, *tiles = parts
         words = in_reading_order(merge_tiles(tiling, [tile.words for tile in tiles], whole.words))
-        scale = None if whole.scale is None else float(np.mean([tile.scale for tile in tiles]))
+        scale = None if whole.scale is None else round(float(np.mean([tile.scale for tile in tiles])), 4)
         return replace(whole, words=words, scale=scale, tiles=len(tiles))
 
     @torch.no_grad()

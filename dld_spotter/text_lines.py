@@ -7,7 +7,7 @@ ordered by cutting the picture again and again where the gap is widest, between 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -20,16 +20,18 @@ _LARGEST_OFFSET = 0.6  # across the line
 _LEAST_RATIO = 0.4  # of the heights of neighbours
 _LEAST_COSINE = np.cos(np.radians(25))  # between their directions
 _ELONGATED = 1.5  # length over height from which a word shows its direction
+_LETTERS = 3  # from which it does: "I" or "it" may be higher than long
 _STEEP = np.radians(60)  # words that rise or fall more are read downwards
+_LEVEL = np.sin(np.radians(5))  # of the text: short words show their direction no better
 _CORE = 0.5  # of a line's height: ascenders, descenders and slanted lines reach into their neighbours
 
 
-def reading_lines(polygons: Sequence, texts: Sequence[str] | None = None) -> list[list[int]]:
+def reading_lines(polygons: Sequence, texts: Sequence[str]) -> list[list[int]]:
     """Group words into lines, in reading order.
 
     Args:
         polygons: (P, 2) outlines of N words in pixels.
-        texts: of the words; lines of letters that are written from right to left run that way.
+        texts: of the words; letters that are written from right to left make their line run that way.
 
     Returns:
         Lines of indices; each of 0 to N - 1 stands in one of them. The order of the words given does not matter.
@@ -39,39 +41,35 @@ def reading_lines(polygons: Sequence, texts: Sequence[str] | None = None) -> lis
         return []
     # Ties are broken by place, so that the result does not depend on the given order.
     by_place = sorted(range(len(outlines)), key=lambda i: (*outlines[i].min(axis=0)[::-1], *outlines[i].ravel()))
-    words = _Words.measure([outlines[i] for i in by_place])
+    words = _Words.measure([outlines[i] for i in by_place], [len(texts[i]) for i in by_place])
     lines = [[by_place[i] for i in line] for line in _order_lines(words, _link(words))]
-    return [line[::-1] if texts and _is_right_to_left(texts[i] for i in line) else line for line in lines]
+    return [line[::-1] if _is_right_to_left(texts[i] for i in line) else line for line in lines]
 
 
 @dataclass(frozen=True)
 class _Words:
-    """N words as strips: ``start`` and ``end`` (N, 2), ``direction`` (N, 2) of length 1, ``height`` (N,).
-
-    ``slant`` is the direction of the whole text.
-    """
+    """N words as strips: ``start`` and ``end`` (N, 2), ``direction`` (N, 2) of length 1, ``height`` (N,)."""
 
     start: np.ndarray
     end: np.ndarray
     direction: np.ndarray
     height: np.ndarray
-    slant: np.ndarray
 
     @staticmethod
-    def measure(outlines: Sequence[np.ndarray]) -> _Words:
+    def measure(outlines: Sequence[np.ndarray], letters: Sequence[int]) -> _Words:
         centres, sides = zip(*map(_rectangle, outlines), strict=True)
         centre, side = np.array(centres), np.array(sides)  # (N, 2); (N, 2, 2): both half-sides, the longer first
         length = np.maximum(np.linalg.norm(side, axis=2), 1e-3)  # (N, 2)
         units = _readable(side / length[:, :, None])
-        shows = length[:, 0] >= _ELONGATED * length[:, 1]
+        shows = (length[:, 0] >= _ELONGATED * length[:, 1]) & (np.array(letters) >= _LETTERS)
         slant = _common_direction(units[shows, 0], length[shows, 0])
-        # A word about as long as high is taken along the side that is nearest to the others' direction.
+        # A word that does not show its direction runs along the side that is nearest to the others' direction.
         along = np.where(shows, 0, np.abs(units @ slant).argmax(axis=1))
         index = np.arange(len(centre))
         direction = units[index, along]
         direction = np.where((~shows & (direction @ slant < 0))[:, None], -direction, direction)
         half = direction * length[index, along, None]
-        return _Words(centre - half, centre + half, direction, 2 * length[index, 1 - along], slant)
+        return _Words(centre - half, centre + half, direction, 2 * length[index, 1 - along])
 
 
 def _rectangle(outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +139,7 @@ def _last(following: dict[int, int], index: int) -> int:
 
 def _order_lines(words: _Words, lines: list[list[int]]) -> list[list[int]]:
     """Lines in reading order: the picture is cut at its widest gap, the first part is ordered, then the second."""
-    right = words.slant
+    right = _page_direction(words, lines)
     down = np.array([-right[1], right[0]]) if abs(right[1]) <= np.sin(_STEEP) else np.array([right[1], -right[0]])
     horizontal, vertical = [], []
     for line in lines:
@@ -159,11 +157,20 @@ def _order_lines(words: _Words, lines: list[list[int]]) -> list[list[int]]:
         gap_x, left, rest = _widest_gap(spans[0], part)
         gap_y, above, below = _widest_gap(spans[1], part)
         if max(gap_x, gap_y) > 0:
-            stack += [rest, left] if gap_x > gap_y else [below, above]
+            stack += [rest, left] if gap_x > gap_y and _side_by_side(spans[1], left, rest) else [below, above]
         else:  # interlocked: from the top
             middles = spans[1, part].mean(axis=1)
             ordered += [lines[i] for i in part[np.lexsort((spans[0, part, 0], middles))]]
     return ordered
+
+
+def _page_direction(words: _Words, lines: list[list[int]]) -> np.ndarray:
+    """The direction (2,) of the lines in general; as good as level or upright ones count as such."""
+    vectors = np.array([words.end[line[-1]] - words.start[line[0]] for line in lines])
+    lengths = np.linalg.norm(vectors, axis=1)
+    shows = lengths >= _ELONGATED * np.array([words.height[line].mean() for line in lines])
+    direction = _common_direction(_readable(vectors[shows] / lengths[shows, None]), lengths[shows])
+    return np.abs(direction).round() if np.abs(direction).min() < _LEVEL else direction
 
 
 def _widest_gap(spans: np.ndarray, part: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -174,6 +181,11 @@ def _widest_gap(spans: np.ndarray, part: np.ndarray) -> tuple[float, np.ndarray,
     return float(gaps[widest]), part[: widest + 1], part[widest + 1 :]
 
 
-def _is_right_to_left(texts) -> bool:
+def _side_by_side(spans: np.ndarray, left: np.ndarray, right: np.ndarray) -> bool:
+    """Whether two groups of lines share some height; else the upper one is read first."""
+    return spans[left, 0].min() < spans[right, 1].max() and spans[right, 0].min() < spans[left, 1].max()
+
+
+def _is_right_to_left(texts: Iterable[str]) -> bool:
     kinds = [unicodedata.bidirectional(letter) for text in texts for letter in text]
     return sum(kind in ("R", "AL") for kind in kinds) > sum(kind == "L" for kind in kinds)

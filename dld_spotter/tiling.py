@@ -12,6 +12,8 @@ from dld_spotter.results import Word
 
 SHRUNK_FROM = 2.0  # times smaller than without the limit of the longer side
 _LEAST_OVERLAP, _MOST_OVERLAP = 0.25, 0.5  # of a tile
+_FILLED = 0.5  # of the area of a long word, from which shorter ones in it are what there is
+_ROUNDING = 1e-6  # of a mean of scores
 _SAME = 0.5  # of the smaller word's area, from which two words of different tiles are one
 _AT_THE_EDGE = 0.01  # of a tile's length from its cut, within which a word may go on behind it
 
@@ -105,9 +107,10 @@ def _distinct(words: list[Word], outlines: list, tile_of: list[int], cut: list[b
 def _with_long_words(
     words: list[Word], outlines: list, cut: list[bool], kept: list[int], long_words: list[Word]
 ) -> list[Word]:
-    """Let a word that is longer than the overlap replace what the tiles hold of it, unless they read that more surely.
+    """Let a word that is longer than the overlap replace what the tiles hold of it.
 
-    At the size of the whole image a row of small words may look like one.
+    At the size of the whole image a row of small words may look like one. So those that no cut touches stay where they
+    fill most of it, or are as sure as it is.
     """
     parts: list[list[int]] = [[] for _ in long_words]
     for long_word, part in _pairs([_shape(word) for word in long_words], [outlines[i] for i in kept]):
@@ -115,8 +118,9 @@ def _with_long_words(
     chosen, dropped = [], set()
     for word, inside in zip(long_words, parts, strict=True):
         whole = [i for i in inside if not cut[i]]
-        sure = np.average([words[i].score for i in whole], weights=[outlines[i].area for i in whole]) if whole else 0
-        if word.score > sure:
+        area = sum(outlines[i].area for i in whole)
+        score = sum(words[i].score * outlines[i].area for i in whole) / area if whole else 0.0
+        if area < _FILLED * _shape(word).area and score < word.score - _ROUNDING:
             chosen.append(word)
             dropped.update(inside)
     return [words[i] for i in kept if i not in dropped] + chosen
