@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     results = TextPredictor(cfg, str(weights))([str(path) for path in paths])
     for result in results:
-        result.save(args.output)
+        result.save(args.output, overwrite=True)  # this folder is the demo's own
     print("Reading the scenes:")
     score = report(paths, scenes, [result.to_dict() for result in results]).scores["e2e_none"]
     print(

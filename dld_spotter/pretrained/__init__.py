@@ -7,6 +7,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parent
 CONFIG, WEIGHTS, CARD = "model.yaml", "model.pth", "README.md"
+DEFAULT_MODEL = "synthetic-dld"  # what reads where no model is named
 
 
 def pretrained_models() -> list[str]:
