@@ -1,0 +1,2 @@
+def options_page():
+    return "# Options\n"
