@@ -23,6 +23,7 @@ from dld_spotter.modeling.distillation.pyramid import pyramid_loss
 from dld_spotter.modeling.distillation.selector_log import log_choice
 from dld_spotter.modeling.distillation.selector_loss import (
     accuracy_loss,
+    cheapest_equal_scale,
     cost_loss,
     sample_choice,
     text_accuracy_loss,
@@ -136,22 +137,19 @@ class DLDSpotter(nn.Module):
         targets = [record["instances"] for record in batched_inputs]
         words = [w.to(self.device) for w in readable_words(targets)]
         tokens = target_tokens(words)
-        valid = tokens != PAD
         batch = TrainingBatch(
             self.student.preprocess_image(batched_inputs),
             [target.to(self.device) for target in targets],
             words,
             tokens,
-            valid,
-            *global_counts(valid),
+            *global_counts(tokens != PAD),
         )
         taught, pyramid = self._teach(batch)
         choice, losses = self._choose(batch, taught)
         reading, order, student_losses = self._train_student(batch, choice, pyramid)
         losses |= student_losses
         if self.weights.distils_reading:
-            counts = batch.num_steps, batch.num_words
-            losses |= self.distiller(self.student, self.teacher, reading, taught.words(order), *counts)
+            losses |= self.distiller(self.student, self.teacher, reading, taught.words(order), batch.num_words)
         return losses
 
     def adapt_weights(self, weights: dict) -> dict:
@@ -199,35 +197,44 @@ class DLDSpotter(nn.Module):
             return torch.randint(len(self.scales), (len(batch.words),), device="cpu").tolist(), {}
         logits = self.selector(batch.images)
         choice = sample_choice(logits, self.temperature)  # (B, k)
-        candidates = self._read_at_all_scales(batch)  # (k, R, T, V)
+        candidates, valid = self._read_at_all_scales(batch)  # (k, R, T, V), (R, T)
         counts = torch.tensor([len(w) for w in batch.words], device="cpu")
         image_of_word = torch.repeat_interleave(torch.arange(len(counts), device="cpu"), counts).to(
             self.device, non_blocking=True
         )
-        words = batch.valid, image_of_word, batch.num_steps
         if self.accuracy_target == "kl":
-            accuracy = accuracy_loss(choice, candidates, taught.logits, *words)
+            num_steps = global_counts(valid)[0]
+            accuracy = accuracy_loss(choice, candidates, taught.logits, valid, image_of_word, num_steps)
         else:
-            accuracy = text_accuracy_loss(choice, candidates, batch.tokens, *words)
+            likelihood = self.student.log_likelihood
+            accuracy = text_accuracy_loss(choice, candidates, batch.tokens, image_of_word, likelihood, batch.num_tokens)
         losses = {
             "loss_selector_accuracy": self.weights.lambda_selector * accuracy,
             "loss_selector_cost": self.weights.lambda_selector * self.weights.gamma * cost_loss(choice, self.costs),
         }
-        said = None if taught is None else taught.logits
-        shown = self.scales, self.costs, self.temperature, choice.detach(), logits.detach(), candidates
-        return log_choice(*shown, said, batch.valid, image_of_word), losses
+        cheapest = None
+        if taught is not None:
+            own = torch.stack([self.student.best_tokens(at_scale, valid) for at_scale in candidates])
+            texts = own, self.teacher.best_tokens(taught.logits, valid)
+            cheapest = cheapest_equal_scale(*texts, image_of_word, len(choice), self.costs)
+        shown = self.scales, self.costs, self.temperature, choice.detach(), logits.detach()
+        return log_choice(*shown, cheapest), losses
 
     @torch.no_grad()
-    def _read_at_all_scales(self, batch: TrainingBatch) -> Tensor:
-        """(k, R, T, V) logits of the student at each scale, normalised as at inference; the recogniser runs once."""
+    def _read_at_all_scales(self, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
+        """(k, R, T, V) logits of the student at each scale, normalised as at inference, and (R, T) bool: valid steps.
+
+        The recogniser runs once.
+        """
         with evaluating(self.student):
             features = []
             for scale in self.scales:
                 images = rescale_images(batch.images, scale)
                 features.append(self.student.pool(images, rescale_words(batch.words, batch.images, images, scale)))
             k = len(self.scales)
-            logits = self.student.recognize(torch.cat(features), batch.tokens.repeat(k, 1)).logits
-        return logits.unflatten(0, (k, len(batch.tokens)))
+            reading = self.student.recognize(torch.cat(features), batch.tokens.repeat(k, 1))
+        words = len(batch.tokens)
+        return reading.logits.unflatten(0, (k, words)), reading.valid[:words]
 
     def _train_student(
         self, batch: TrainingBatch, choice: list[int], pyramid: Mapping[int, Tensor] | None

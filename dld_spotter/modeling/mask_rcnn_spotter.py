@@ -147,6 +147,14 @@ class MaskRCNNSpotter(GeneralizedRCNN, Spotter):
         """See ``Spotter.decode``."""
         return self.roi_heads.text_head.decoder(context, tokens)
 
+    def log_likelihood(self, log_probs: Tensor, target: Tensor) -> Tensor:
+        """See ``Spotter.log_likelihood``."""
+        return self.roi_heads.text_head.decoder.log_likelihood(log_probs, target)
+
+    def best_tokens(self, logits: Tensor, valid: Tensor) -> Tensor:
+        """See ``Spotter.best_tokens``."""
+        return self.roi_heads.text_head.decoder.best_tokens(logits, valid)
+
     def spot(self, images: ImageList) -> list[Instances]:
         """See ``Spotter.spot``; ``pred_masks`` are (N, 1, M, M) probabilities over the boxes."""
         features = self.backbone(images.tensor)

@@ -106,7 +106,8 @@ def test_candidate_passes_leave_the_student_as_it_is_and_recognise_once(monkeypa
     images = model.student.preprocess_image(batch)
     words = [record["instances"] for record in batch]
     tokens = torch.full((3, 4), 2)
-    logits = model._read_at_all_scales(TrainingBatch(images, words, words, tokens, tokens > 0, *torch.ones(2)))
+    logits, valid = model._read_at_all_scales(TrainingBatch(images, words, words, tokens, *torch.ones(2)))
+    assert valid.shape == (3, 4) and valid.all()
     assert calls == [3 * len(SCALES)] and logits.shape[:3] == (len(SCALES), 3, 4)
     assert all(torch.equal(value, before[name]) for name, value in model.student.state_dict().items())
     assert model.student.training and not logits.requires_grad

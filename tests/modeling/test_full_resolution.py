@@ -40,7 +40,8 @@ def test_true_places_are_read_in_the_large_image(scale):
     placed = rescale_words(words, images, small, scale)
     with torch.no_grad():
         expected = model.student.pool(images, words)
-        torch.testing.assert_close(model.student.pool(small, placed), expected, rtol=1e-3, atol=1e-3)
+        # Places go through the smaller image's pixels and back, so that a few samples fall on other sides of an edge.
+        torch.testing.assert_close(model.student.pool(small, placed), expected, rtol=1e-2, atol=2e-2)
         model.student.roi_heads.text_head.full_resolution = False
         assert not torch.allclose(model.student.pool(small, placed), expected, rtol=0.1, atol=0.1)
 

@@ -127,7 +127,9 @@ def test_graphs_of_another_network_are_named(converter):
 def test_a_missing_onnx_is_said(converter, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert converter.main(["detector.onnx", str(tmp_path / "out.pth"), "--source", "nowhere"]) == 1
-    assert "error: reading an ONNX file needs the package onnx: run `pip install onnx`." in capsys.readouterr().err
+    assert (
+        "error: reading an ONNX file needs two packages: run `pip install onnx onnxruntime`." in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("size", [(64, 96), (33, 50)])

@@ -20,8 +20,7 @@ class TrainingBatch(NamedTuple):
     targets: list[Instances]
     words: list[Instances]  # the readable ones of each image
     tokens: Tensor  # (R, T)
-    valid: Tensor  # (R, T) bool, the steps that count
-    num_steps: Tensor  # what sums over the valid steps, and
+    num_tokens: Tensor  # what sums over the characters and ends, and
     num_words: Tensor  # sums over the words, are divided by
 
 

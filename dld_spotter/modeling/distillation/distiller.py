@@ -1,11 +1,12 @@
 """All losses between a teacher's and a student's reading of the same words, as the weights ask for them."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from dld_spotter.data.charset import PAD
+from dld_spotter.modeling.distillation.batch import global_counts
 from dld_spotter.modeling.distillation.skd import feature_loss, sequence_loss
 from dld_spotter.modeling.distillation.step_losses import affinity_loss, attention_loss, hint_loss, logit_loss
 from dld_spotter.modeling.distillation.weights import DistillationWeights
@@ -34,7 +35,6 @@ class ReadingDistiller:
         teacher: Spotter,
         read: Reading,
         taught: Reading,
-        num_steps: Tensor,
         num_words: Tensor,
     ) -> dict[str, Tensor]:
         """Weighted losses of a reading.
@@ -42,7 +42,7 @@ class ReadingDistiller:
         Args:
             student, teacher: who read.
             read, taught: the same words in the same order, their own characters fed in.
-            num_steps, num_words: what sums are divided by (see ``batch.global_counts``).
+            num_words: what sums over the words are divided by (see ``batch.global_counts``).
 
         Raises:
             ValueError: the features differ in channels, or the spotter lacks what a loss compares.
@@ -57,22 +57,23 @@ class ReadingDistiller:
         if weights.eta_sequence > 0:
             found = teacher.beam_search(taught, max(self.beam_width, self.num_sequences))
             sequences, scores = (part[:, : self.num_sequences] for part in found)
-            loss = sequence_loss(student.decode, read.context, sequences, scores, num_words)
+            loss = sequence_loss(partial(sequence_log_probs, student), read.context, sequences, scores, num_words)
             losses["loss_skd_sequence"] = weights.eta_sequence * loss
-        valid = read.target != PAD
         if weights.eta_logits > 0:
-            loss = logit_loss(read.logits, taught.logits, valid, num_steps, self.logit_temperature)
+            num_steps = global_counts(taught.valid)[0]
+            loss = logit_loss(read.logits, taught.logits, taught.valid, num_steps, self.logit_temperature)
             losses["loss_kd_logits"] = weights.eta_logits * loss
-        losses |= self._glimpse_losses(student, teacher, read, taught, num_steps, num_words)
+        losses |= self._glimpse_losses(student, teacher, read, taught, num_words)
         return {name: weights.lambda_skd * loss for name, loss in losses.items()}
 
     def _glimpse_losses(
-        self, student: Spotter, teacher: Spotter, read: Reading, taught: Reading, num_steps: Tensor, num_words: Tensor
+        self, student: Spotter, teacher: Spotter, read: Reading, taught: Reading, num_words: Tensor
     ) -> dict[str, Tensor]:
         weights, losses = self.weights, {}
         if not (weights.eta_hint > 0 or weights.eta_attention > 0 or weights.eta_affinity > 0):
             return losses
-        valid, own, given = read.target != PAD, student.glimpses(read), teacher.glimpses(taught)
+        valid, own, given = taught.valid, student.glimpses(read), teacher.glimpses(taught)
+        num_steps = global_counts(valid)[0]
         if weights.eta_hint > 0:
             losses["loss_kd_hint"] = weights.eta_hint * hint_loss(own.features, given.features, valid, num_steps)
         if weights.eta_attention > 0:
@@ -86,6 +87,12 @@ class ReadingDistiller:
             loss = affinity_loss(own.features, given.features, valid, num_words)
             losses["loss_kd_affinity"] = weights.eta_affinity * loss
         return losses
+
+
+def sequence_log_probs(spotter: Spotter, context: Tensor, sequences: Tensor) -> Tensor:
+    """(R,) log-probabilities that a spotter gives to token sequences (R, T) over contextual features (R, N, D)."""
+    log_probs = spotter.decode(context, sequences).float().log_softmax(dim=-1)
+    return spotter.log_likelihood(log_probs, sequences)
 
 
 def alike(student: Tensor, teacher: Tensor, name: str) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,8 @@
 Shapes: B images, k candidate scales, R words over the whole batch, T decoding steps, V characters and special tokens.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -42,18 +44,21 @@ def text_accuracy_loss(
     choice: Tensor,
     student_logits: Tensor,
     target: Tensor,
-    valid: Tensor,
     image_of_word: Tensor,
-    count: Tensor | None = None,
+    log_likelihood: Callable[[Tensor, Tensor], Tensor],
+    count: Tensor,
 ) -> Tensor:
-    """The "ce" form of L_acc: cross-entropy of the mixed reading with the true characters.
+    """The "ce" form of L_acc: minus the log-likelihood of the true texts under the mixed reading, a mean.
 
     Args:
-        target: (R, T) token ids; the others as in ``accuracy_loss``.
+        target: (R, S) token ids.
+        log_likelihood: see ``Spotter.log_likelihood``.
+        count: what the sum is divided by: the number of true characters and ends; the others as in ``accuracy_loss``.
     """
     mixture = _mix(choice, student_logits, image_of_word)
-    picked = mixture.gather(2, target[..., None])[..., 0]  # (R, T)
-    return _mean_over(-picked.clamp(min=SMALLEST).log(), valid, count)
+    likelihood = log_likelihood(mixture.clamp(min=SMALLEST).log(), target)
+    # A text that does not fit into the columns of a CTC decoder has none.
+    return -torch.where(likelihood.isfinite(), likelihood, 0.0).sum() / count
 
 
 def cost_loss(choice: Tensor, costs: Tensor) -> Tensor:
@@ -72,21 +77,20 @@ def sample_choice(logits: Tensor, temperature: Tensor) -> Tensor:
 
 
 def cheapest_equal_scale(
-    candidates: Tensor, teacher: Tensor, valid: Tensor, image_of_word: Tensor, num_images: int, costs: Tensor
+    candidates: Tensor, teacher: Tensor, image_of_word: Tensor, num_images: int, costs: Tensor
 ) -> Tensor:
     """The cheapest scale at which the student reads every word of an image as the teacher does.
 
     Args:
-        candidates: (k, R, T, V) logits of the student.
-        teacher: (R, T, V) logits.
-        valid: (R, T) bool, the steps that count.
+        candidates: (k, R, S) token ids that the student says at each scale.
+        teacher: (R, S) token ids that the teacher says.
         image_of_word: (R,) image of each word.
         costs: (k,).
 
     Returns:
         (num_images,) indices of scales; the dearest one where no scale does.
     """
-    wrong = ((candidates.argmax(-1) != teacher.argmax(-1)) & valid).any(dim=2)  # (k, R)
+    wrong = (candidates != teacher).any(dim=2)  # (k, R)
     wrong_words = wrong.new_zeros(len(costs), num_images, dtype=torch.float32)
     wrong_words.index_add_(1, image_of_word, wrong.float())
     cost = torch.where(wrong_words == 0, costs[:, None], torch.inf)

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dld_spotter.data.charset import PAD
-
 
 def feature_loss(student: Tensor, teacher: Tensor, count: Tensor | None = None) -> Tensor:
     """L_roi and L_con: squared distance, averaged over channels, positions and words.
@@ -27,7 +25,7 @@ def feature_loss(student: Tensor, teacher: Tensor, count: Tensor | None = None) 
 
 
 def sequence_loss(
-    decode: Callable[[Tensor, Tensor], Tensor],
+    log_probs: Callable[[Tensor, Tensor], Tensor],
     context: Tensor,
     sequences: Tensor,
     scores: Tensor,
@@ -35,10 +33,11 @@ def sequence_loss(
 ) -> Tensor:
     """L_seq: minus the log-probability that the student gives to the teacher's sequences.
 
-    - sum_k log p(q_k | context), with p the product over the steps of q_k, end token included; the mean over the words.
+    - sum_k log p(q_k | context), the mean over the words. p is the product over the steps of q_k, end token included,
+    or with CTC the sum over its alignments.
 
     Args:
-        decode: the student's decoder: (context, tokens) -> logits with these tokens fed in.
+        log_probs: the student's: (context, sequences (R, T)) -> log p (R,).
         context: (R, N, D) of the student.
         sequences: (R, K, T) token ids from the teacher's beam search.
         scores: (R, K) their log-probabilities; a sequence of minus infinity does not exist and does not count.
@@ -47,7 +46,6 @@ def sequence_loss(
     words, beams, _ = sequences.shape
     if words == 0:
         return context.sum() * 0.0
-    logits = decode(context.repeat_interleave(beams, dim=0), sequences.flatten(0, 1))
-    log_probs = logits.float().log_softmax(dim=-1).gather(2, sequences.flatten(0, 1)[..., None])[..., 0]
-    counted = (sequences != PAD) & (scores > -torch.inf)[..., None]
-    return -torch.where(counted.flatten(0, 1), log_probs, 0.0).sum() / (words if count is None else count)
+    found = log_probs(context.repeat_interleave(beams, dim=0), sequences.flatten(0, 1))
+    counted = (scores > -torch.inf).flatten() & found.isfinite()
+    return -torch.where(counted, found, 0.0).sum() / (words if count is None else count)

@@ -209,7 +209,7 @@ class MANGO(MapSpotter):
     def recognize(self, roi: Tensor, target: Tensor) -> Reading:
         """See ``Spotter.recognize``."""
         context = self.reader.contextual(roi[:, :, 0].transpose(1, 2))
-        return Reading(roi, context, self.decode(context, target), target)
+        return Reading(roi, context, self.decode(context, target), target, target != PAD)
 
     def decode(self, context: Tensor, tokens: Tensor) -> Tensor:
         """See ``Spotter.decode``; of the tokens only the number of steps matters.

@@ -57,7 +57,7 @@ class CropPooler(nn.Module):
         rows, columns = output_size
         self.rectifier = WordRectifier((STEM_STRIDE * rows, STEM_STRIDE * columns), vertical_ratio, heights)
         self.stem = TwoBranchStem(in_channels, stem_channels, stage_channels[0])
-        self.stages = _stages(stage_channels[0], stage_channels, blocks, [None] + [1] * (len(blocks) - 1))
+        self.stages = build_stages(stage_channels[0], stage_channels, blocks, [None] + [1] * (len(blocks) - 1))
         self.out_channels, self.output_size = stage_channels[-1], tuple(output_size)
 
     def forward(
@@ -89,7 +89,7 @@ class CropEncoder(nn.Module):
 
     def __init__(self, in_channels: int, stage_channels: Sequence[int], blocks: Sequence[int], hidden_size: int):
         super().__init__()
-        self.stages = _stages(in_channels, stage_channels, blocks, [HALVE_ROWS] * len(blocks))
+        self.stages = build_later_stages(in_channels, stage_channels, blocks)
         self.context = nn.Sequential(
             BidirectionalLSTM(stage_channels[-1], hidden_size), BidirectionalLSTM(hidden_size, hidden_size)
         )
@@ -100,9 +100,20 @@ class CropEncoder(nn.Module):
         return self.context(self.stages(roi).mean(dim=2).transpose(1, 2))
 
 
-def _stages(in_channels: int, channels: Sequence[int], blocks: Sequence[int], strides: Sequence) -> nn.Sequential:
+def later_stages(reader: CfgNode) -> tuple[int, Sequence[int], Sequence[int]]:
+    """Of MODEL.PP_LCNET_READER: channels that the later stages take, and their channels and blocks."""
+    channels = reader.STAGE_CHANNELS
+    return channels[EARLY_STAGES - 1], channels[EARLY_STAGES:], reader.BLOCKS[EARLY_STAGES:]
+
+
+def build_stages(in_channels: int, channels: Sequence[int], blocks: Sequence[int], strides: Sequence) -> nn.Sequential:
     inputs = [in_channels, *channels[:-1]]
     return nn.Sequential(*map(build_stage, inputs, channels, blocks, strides))
+
+
+def build_later_stages(in_channels: int, channels: Sequence[int], blocks: Sequence[int]) -> nn.Sequential:
+    """Stages each of which halves the rows and keeps the columns."""
+    return build_stages(in_channels, channels, blocks, [HALVE_ROWS] * len(blocks))
 
 
 @ROI_TEXT_HEAD_REGISTRY.register()
@@ -129,27 +140,34 @@ class CropTextHead(AttentionTextHead):
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict:
         head, reader = cfg.MODEL.ROI_TEXT_HEAD, cfg.MODEL.PP_LCNET_READER
         if head.IN_FEATURE != IMAGE:
-            raise ValueError(f'MODEL.ROI_TEXT_HEAD.IN_FEATURE is "{head.IN_FEATURE}"; CropTextHead needs "{IMAGE}".')
+            raise ValueError(f'MODEL.ROI_TEXT_HEAD.IN_FEATURE is "{head.IN_FEATURE}"; {cls.__name__} needs "{IMAGE}".')
         charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
-        channels, blocks, early = reader.STAGE_CHANNELS, reader.BLOCKS, EARLY_STAGES
+        encoder, decoder = cls.build_recogniser(cfg, charset)
         return {
             "pooler": CropPooler(
                 input_shape.channels,
                 reader.STEM_CHANNELS,
-                channels[:early],
-                blocks[:early],
+                reader.STAGE_CHANNELS[:EARLY_STAGES],
+                reader.BLOCKS[:EARLY_STAGES],
                 head.POOLER_RESOLUTION,
                 head.VERTICAL_RATIO,
                 reader.HEIGHTS,
             ),
-            "encoder": CropEncoder(channels[early - 1], channels[early:], blocks[early:], head.HIDDEN_SIZE),
-            "decoder": AttentionDecoder(charset.num_tokens, head.HIDDEN_SIZE, head.HIDDEN_SIZE),
+            "encoder": encoder,
+            "decoder": decoder,
             "charset": charset,
             "max_length": cfg.MODEL.TEXT.MAX_LENGTH,
             "loss_weight": head.LOSS_WEIGHT,
             "full_resolution": reader.FULL_RESOLUTION,
             "freeze_at": reader.FREEZE_AT,
         }
+
+    @classmethod
+    def build_recogniser(cls, cfg: CfgNode, charset: Charset) -> tuple[nn.Module, nn.Module]:
+        """Encoder and decoder: what makes contextual features of word features, and characters of these."""
+        size = cfg.MODEL.ROI_TEXT_HEAD.HIDDEN_SIZE
+        encoder = CropEncoder(*later_stages(cfg.MODEL.PP_LCNET_READER), hidden_size=size)
+        return encoder, AttentionDecoder(charset.num_tokens, size, size)
 
     def pool_words(self, images: ImageList, words: Sequence[Instances], before: Conv2d | None = None) -> Tensor:
         """As the parent, from the normalised images, which nothing comes ``before``."""

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from dld_spotter.data.charset import PAD, Charset
 from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
-from dld_spotter.modeling.recognition.beam_search import beam_search
 from dld_spotter.modeling.recognition.encoder import RecognitionEncoder
 from dld_spotter.modeling.recognition.masked_pooler import MaskedRoIPooler
 from dld_spotter.modeling.spotter import Glimpses, Reading
@@ -110,7 +109,8 @@ class AttentionTextHead(nn.Module):
     def recognize(self, roi: Tensor, target: Tensor) -> Reading:
         """Read word features (R, C, rows, columns) with the tokens of ``target`` (R, T) fed to the decoder."""
         context = self._contextual(roi)
-        return Reading(roi, context, self.decoder(context, target), target)
+        logits = self.decoder(context, target)
+        return Reading(roi, context, logits, target, self.decoder.valid_steps(logits, target))
 
     def glimpses(self, reading: Reading) -> Glimpses:
         """What the decoder looked at in each step."""
@@ -120,11 +120,15 @@ class AttentionTextHead(nn.Module):
     def losses(self, reading: Reading) -> dict[str, Tensor]:
         """The weighted cross-entropy of a reading, and its share of right characters as a logged figure."""
         # Also without words: the other processes wait for this one's count of characters.
-        loss = self.loss_weight * text_loss(reading.logits, reading.target)
+        loss = self.loss_weight * self.text_loss(reading)
         if len(reading.target) == 0:
             # Every parameter keeps a gradient, and what the features came from: distributed training waits for them.
             loss = loss + (reading.roi.sum() + sum(p.sum() for p in self.parameters() if p.requires_grad)) * 0.0
         return {"loss_text": loss}
+
+    def text_loss(self, reading: Reading) -> Tensor:
+        """What is learnt from a reading; unweighted."""
+        return text_loss(reading.logits, reading.target)
 
     def pool_detections(self, features: Tensor, instances: Sequence[Instances]) -> Tensor:
         """Features of detections with ``pred_boxes`` and soft ``pred_masks``; shapes as in ``pool_words``."""
@@ -158,11 +162,11 @@ class AttentionTextHead(nn.Module):
 
     def _contextual(self, roi: Tensor) -> Tensor:
         # Recurrent layers and normalisation refuse an empty batch.
-        return self.encoder(roi) if len(roi) else roi.new_zeros(0, 1, self.decoder.hidden_size)
+        return self.encoder(roi) if len(roi) else roi.new_zeros(0, 1, self.decoder.context_size)
 
     def beam_search(self, reading: Reading, width: int) -> tuple[Tensor, Tensor]:
         """(R, width, T) token ids and (R, width) log-probabilities, best first."""
-        return beam_search(self.decoder, reading.context, width, self.max_steps)
+        return self.decoder.beam_search(reading.context, width, self.max_steps)
 
 
 def text_loss(logits: Tensor, target: Tensor) -> Tensor:

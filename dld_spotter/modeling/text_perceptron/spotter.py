@@ -158,6 +158,14 @@ class TextPerceptron(MapSpotter):
         """See ``Spotter.decode``."""
         return self.text_head.decoder(context, tokens)
 
+    def log_likelihood(self, log_probs: Tensor, target: Tensor) -> Tensor:
+        """See ``Spotter.log_likelihood``."""
+        return self.text_head.decoder.log_likelihood(log_probs, target)
+
+    def best_tokens(self, logits: Tensor, valid: Tensor) -> Tensor:
+        """See ``Spotter.best_tokens``."""
+        return self.text_head.decoder.best_tokens(logits, valid)
+
     @torch.no_grad()
     def spot(self, images: ImageList) -> list[Instances]:
         """See ``Spotter.spot``. The map of areas goes to the CPU, where connected components are found."""
