@@ -1,8 +1,10 @@
-"""Pages of the site that are made of other files: options, model cards, the tutorial, CONTRIBUTING and CHANGELOG.
+"""Pages of the site that are made of other files: options, configs, model cards, the tutorial, changes.
 
 MkDocs calls the functions whose names begin with ``on_``.
 """
 
+import contextlib
+import io
 import json
 import re
 import runpy
@@ -19,7 +21,8 @@ CARDS = ROOT / "dld_spotter" / "pretrained"
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are no files of docs/."""
     pages = {
-        "options.md": runpy.run_path(str(ROOT / "docs" / "generate_options.py"))["options_page"](),
+        "options.md": printed_by(ROOT / "docs" / "generate_options.py"),
+        "configs.md": without_dead_links((ROOT / "configs" / "README.md").read_text(encoding="utf-8")),
         "tutorial.md": notebook_page(ROOT / "docs" / "tutorial.ipynb"),
         "contributing.md": without_dead_links((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")),
         "changelog.md": without_dead_links((ROOT / "CHANGELOG.md").read_text(encoding="utf-8")),
@@ -40,6 +43,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = readme.partition("<!-- models -->")[2].partition("<!-- /models -->")[0]
     return markdown.replace("<!-- models -->", table).replace("<!-- cards -->", links)
+
+
+def printed_by(script: Path) -> str:
+    """What the ``main()`` of a script prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        runpy.run_path(str(script))["main"]()
+    return printed.getvalue()
 
 
 def notebook_page(path: Path) -> str:

@@ -1,2 +1,0 @@
-def options_page():
-    return "# Options\n"
