@@ -181,7 +181,7 @@ def kaiming_matrices(module: nn.Module) -> None:
     """Draw every matrix of a module from Kaiming's normal distribution, as the authors' recogniser does.
 
     With PyTorch's smaller defaults the contextual features of different words start nearly alike, and a reader stays
-    for hundreds of updates at what it can say without looking ("What makes it read" in projects/DLD/experiments.md).
+    for hundreds of updates at what it can say without looking (see docs/research-log.md, "Initialisation").
     """
     for parameter in module.parameters():
         if parameter.dim() == 2:
