@@ -10,6 +10,7 @@ Shapes: M images, k candidate scales, B images a batch.
 """
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -179,3 +180,32 @@ def describe_choice(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Te
             + (f"   {', '.join(shares)}" if not title.startswith("all") else "")
         )
     return "\n".join(lines)
+
+
+def advise(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Tensor, scales: Sequence[float]) -> str | None:
+    """What to do where the choice is not clearly better than always the same scale; None where it is.
+
+    An advantage counts as clear when it is more than twice its standard error over the images.
+
+    Args:
+        chosen: (M,) indices of scales.
+    """
+    values = losses.values(gamma, costs)
+    single = int(values.mean(dim=0).argmin())
+    gain = (values[:, single] - values.gather(1, chosen[:, None])[:, 0]).double()
+    mean, spread = gain.mean().item(), gain.std(correction=0).item()
+    images, same = len(gain), f"{scales[single]:g} for all"
+    clear = abs(mean) > 2 * spread / math.sqrt(images)
+    if mean > 0 and clear:
+        return None
+    needed = math.ceil((2 * spread / mean) ** 2) if mean else 0
+    more = f"about {needed}" if images < needed < 100_000 else "many more"
+    doubt = "" if clear else f" {images} held-out images are too few to be sure; {more} would tell."
+    if mean > 0:
+        return f"the choice loses {mean:.4f} less than {same}.{doubt}"
+    if not spread and not mean:
+        return f"the choice is {same}: MODEL.DLD.FIXED_SCALE {scales[single]:g} does the same without a selector."
+    return (
+        f"{same} loses {-mean:.4f} less than the choice: use MODEL.DLD.FIXED_SCALE {scales[single]:g}, or fit the "
+        f"selector to more images.{doubt}"
+    )

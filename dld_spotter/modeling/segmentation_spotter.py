@@ -34,7 +34,6 @@ class SegmentationSpotter(nn.Module, Spotter):
         in_feature: name of the feature map.
         pixel_mean, pixel_std: of each channel.
         input_format: order of the channels, "BGR" or "RGB".
-        channels_last: keep convolution weights and images with the channels last in memory (see ``MaskRCNNSpotter``).
         pad_multiple: in training, batches are padded to sides that are multiples of so many pixels; 0: of what the
             backbone needs.
         scoring: which words are returned; None for all.
@@ -48,7 +47,6 @@ class SegmentationSpotter(nn.Module, Spotter):
         pixel_mean: tuple[float, ...],
         pixel_std: tuple[float, ...],
         input_format: str | None = None,
-        channels_last: bool = True,
         pad_multiple: int = 0,
         scoring: WordScoring | None = None,
     ):
@@ -60,7 +58,6 @@ class SegmentationSpotter(nn.Module, Spotter):
         self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), persistent=False)
         self.pad_multiple = pad_multiple
         self.scoring = scoring or WordScoring()
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         specialize_convolutions(backbone)
         remove_other_outputs(backbone, in_feature)
 
@@ -73,7 +70,6 @@ class SegmentationSpotter(nn.Module, Spotter):
             "pixel_mean": tuple(cfg.MODEL.PIXEL_MEAN),
             "pixel_std": tuple(cfg.MODEL.PIXEL_STD),
             "input_format": cfg.INPUT.FORMAT,
-            "channels_last": cfg.MODEL.CHANNELS_LAST,
             "pad_multiple": cfg.MODEL.PAD_MULTIPLE,
             "scoring": WordScoring.from_config(cfg),
         }
@@ -89,7 +85,7 @@ class SegmentationSpotter(nn.Module, Spotter):
             images, self.backbone.size_divisibility, padding_constraints=self.backbone.padding_constraints
         )
         images = pad_images(images, self.pad_multiple if self.training else 0)
-        return ImageList(images.tensor.contiguous(memory_format=self.memory_format), images.image_sizes)
+        return ImageList(images.tensor.contiguous(memory_format=torch.channels_last), images.image_sizes)
 
     def feature_map(self, images: ImageList) -> Tensor:
         """(B, C, H, W): the feature map, without what only other maps need."""

@@ -16,7 +16,7 @@ DETECTION = {
 }
 
 
-def tiny(*opts, config="TextPerceptron_Light.yaml"):
+def tiny(*opts, config=("TextPerceptron_R50.yaml", "Light.yaml")):
     return toy.tiny_cfg("MODEL.TEXT_PERCEPTRON.CONV_DIM", 16, *opts, config=config)
 
 

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a G
 
 CONFIGS = {
     "words": ("MaskRCNNSpotter_Light.yaml",),
-    "pixels": ("MaskRCNNSpotter_PPLCNet_Pixels.yaml",),
-    "perceptron": ("TextPerceptron_Light.yaml",),
-    "mango": ("MANGO_Light.yaml",),
+    "pixels": ("MaskRCNNSpotter_PPLCNet_Crop.yaml",),
+    "perceptron": (("TextPerceptron_R50.yaml", "Light.yaml"),),
+    "mango": (("MANGO_R50.yaml", "Light.yaml"),),
     "distilled": ("MaskRCNNSpotter_Light.yaml", "MODEL.META_ARCHITECTURE", "DLDSpotter"),
 }
 

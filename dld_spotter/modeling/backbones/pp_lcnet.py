@@ -121,8 +121,7 @@ class PPLCNetV4(Backbone):
 
     Args:
         in_channels: of the image.
-        stem_channels: of the stem at stride 2.
-        stage_channels: of each stage.
+        stage_channels: of each stage; the stem at stride 2 has half as many as the first.
         blocks: in each stage.
         freeze_at: as in Detectron2's ResNet: 1 keeps the stem as it is, 2 the first stage as well, and so on.
     """
@@ -132,13 +131,12 @@ class PPLCNetV4(Backbone):
         self,
         *,
         in_channels: int,
-        stem_channels: int,
         stage_channels: Sequence[int],
         blocks: Sequence[int],
         freeze_at: int = 0,
     ):
         super().__init__()
-        self.stem = TwoBranchStem(in_channels, stem_channels, stage_channels[0])
+        self.stem = TwoBranchStem(in_channels, stage_channels[0] // 2, stage_channels[0])
         self.stages = nn.ModuleDict()
         channels = stage_channels[0]
         for index, (width, number) in enumerate(zip(stage_channels, blocks, strict=True)):
@@ -155,7 +153,6 @@ class PPLCNetV4(Backbone):
         options = cfg.MODEL.PP_LCNET
         return {
             "in_channels": input_shape.channels,
-            "stem_channels": options.STEM_CHANNELS,
             "stage_channels": options.STAGE_CHANNELS,
             "blocks": options.BLOCKS,
             "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT,

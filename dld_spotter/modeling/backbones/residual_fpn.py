@@ -22,23 +22,24 @@ class StridedBasicBlock(BasicBlock):
 
 @BACKBONE_REGISTRY.register()
 def build_light_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
-    """Basic residual blocks of ``MODEL.LIGHT_RESNET``'s widths under Detectron2's FPN; features p2 to p6."""
+    """Basic residual blocks of ``MODEL.LIGHT_RESNET``'s widths, one a stage, under Detectron2's FPN; features p2 to p6.
+
+    The stem is as wide as the first stage.
+    """
     light = cfg.MODEL.LIGHT_RESNET
-    stem = BasicStem(in_channels=input_shape.channels, out_channels=light.STEM_CHANNELS, norm=light.NORM)
-    stages, channels = [], light.STEM_CHANNELS
-    for index, (width, blocks) in enumerate(zip(light.STAGE_CHANNELS, light.BLOCKS, strict=True)):
-        stride = 1 if index == 0 else 2
-        stages.append(
-            ResNet.make_stage(
-                StridedBasicBlock,
-                blocks,
-                stride_per_block=[stride] + [1] * (blocks - 1),
-                in_channels=channels,
-                out_channels=width,
-                norm=light.NORM,
-            )
+    widths = light.STAGE_CHANNELS
+    stem = BasicStem(in_channels=input_shape.channels, out_channels=widths[0], norm=light.NORM)
+    stages = [
+        ResNet.make_stage(
+            StridedBasicBlock,
+            1,
+            stride_per_block=[1 if index == 0 else 2],
+            in_channels=widths[max(index - 1, 0)],
+            out_channels=width,
+            norm=light.NORM,
         )
-        channels = width
+        for index, width in enumerate(widths)
+    ]
     names = [f"res{i + 2}" for i in range(len(stages))]
     return FPN(
         bottom_up=ResNet(stem, stages, out_features=names, freeze_at=0),

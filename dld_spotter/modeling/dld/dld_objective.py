@@ -37,7 +37,7 @@ class DLDObjective:
         weights = DistillationWeights.from_config(cfg)
         return cls(
             weights=weights,
-            distiller=RecognitionDistiller(weights, dld.NUM_SEQUENCES, dld.BEAM_WIDTH, dld.LOGIT_TEMPERATURE),
+            distiller=RecognitionDistiller(weights, dld.NUM_SEQUENCES),
             accuracy_target=dld.ACCURACY_TARGET,
             temperature=dld.TEMPERATURE,
             pyramid_warmup=dld.PYRAMID_WARMUP_ITERS,

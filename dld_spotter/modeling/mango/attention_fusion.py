@@ -15,24 +15,21 @@ FAINTEST = 1e-4
 
 
 class AttentionFusion(nn.Module):
-    """The attended mean of a tower's features; or their sum, as in the method's public code.
+    """The attended mean of a tower's features.
 
-    The sum grows with the area of the image, and so a student at half the scale would see a quarter of its teacher's
-    features. The mean does not depend on the scale.
+    The method's public code takes the sum, which grows with the area of the image: a student at half the scale would
+    see a quarter of its teacher's features. The mean does not depend on the scale.
 
     Args:
         in_channels: C.
         channels: D.
         depth: convolutions of the tower.
-        groups: of their normalisation.
-        normalize: mean or sum.
     """
 
-    def __init__(self, in_channels: int, channels: int, depth: int, groups: int, normalize: bool = True):
+    def __init__(self, in_channels: int, channels: int, depth: int):
         super().__init__()
-        self.values = ConvTower(in_channels, channels, depth, groups)
+        self.values = ConvTower(in_channels, channels, depth)
         self.channels = channels
-        self.normalize = normalize
 
     def forward(self, attention: Tensor, values: Tensor, valid: Tensor) -> Tensor:
         """Collect features; padding takes no part.
@@ -50,6 +47,4 @@ class AttentionFusion(nn.Module):
         with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
             weights = (attention.float() * valid).flatten(-2)
             collected = weights @ values.float().flatten(1).T
-            if not self.normalize:
-                return collected
             return collected / (weights.sum(dim=-1) + FAINTEST * valid.sum())[..., None]

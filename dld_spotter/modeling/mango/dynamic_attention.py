@@ -11,6 +11,9 @@ from dld_spotter.modeling.mango.attention_window import WINDOW_NUMBERS, initial_
 from dld_spotter.modeling.mango.grid import MapGeometry, cell_positions, sample_at_cells
 from dld_spotter.modeling.mango.mango_heads import ConvTower, normalised_conv
 
+# 3 x 3 convolutions over the grid, before the kernels. They are cheap, and see how long words are.
+KERNEL_CONVS = 4
+
 
 class DynamicConvolution(nn.Module):
     """1 x 1 convolutions whose kernels are given with the input; no bias."""
@@ -34,16 +37,14 @@ class KernelTower(nn.Module):
     Args:
         in_channels: C.
         channels: D.
-        depth: convolutions.
-        groups: of their normalisation.
         grid_size: S.
         kernels: numbers that a cell predicts.
     """
 
-    def __init__(self, in_channels: int, channels: int, depth: int, groups: int, grid_size: int, kernels: int):
+    def __init__(self, in_channels: int, channels: int, grid_size: int, kernels: int):
         super().__init__()
         self.grid_size = grid_size
-        self.tower = ConvTower(in_channels + 2, channels, depth, groups)
+        self.tower = ConvTower(in_channels + 2, channels, KERNEL_CONVS)
         # A 1 x 1 convolution, applied only where its output is used.
         self.predictor = nn.Linear(channels, kernels)
         nn.init.normal_(self.predictor.weight, std=0.01)
@@ -63,10 +64,8 @@ class CharacterAttention(nn.Module):
         in_channels: C.
         channels: D.
         depth: convolutions of the feature tower.
-        groups: of their normalisation.
         grid_size: S.
         num_slots: L.
-        kernel_depth: convolutions of the kernel tower; 0 stands for ``depth``.
         windows: add a Gaussian window to each slot's logits, placed from the cell (see ``window``).
     """
 
@@ -75,22 +74,19 @@ class CharacterAttention(nn.Module):
         in_channels: int,
         channels: int,
         depth: int,
-        groups: int,
         grid_size: int,
         num_slots: int,
-        kernel_depth: int = 0,
         windows: bool = False,
     ):
         super().__init__()
         self.num_slots, self.channels, self.windows = num_slots, channels, windows
         numbers = channels + (WINDOW_NUMBERS if windows else 0)  # of a slot
-        tower = (in_channels, channels, kernel_depth or depth, groups, grid_size)
-        self.kernel_tower = KernelTower(*tower, num_slots * numbers)
+        self.kernel_tower = KernelTower(in_channels, channels, grid_size, num_slots * numbers)
         if windows:
             bias = self.kernel_tower.predictor.bias.data.unflatten(0, (num_slots, numbers))
             bias[:, channels:] = initial_window()
-        self.feature_tower = ConvTower(in_channels + 2, channels, depth, groups)
-        self.feature_tower.append(normalised_conv(channels, channels, (1, 1), groups))
+        self.feature_tower = ConvTower(in_channels + 2, channels, depth)
+        self.feature_tower.append(normalised_conv(channels, channels, (1, 1)))
         self.dynamic_convolution = DynamicConvolution()
 
     def features(self, feature: Tensor, geometry: MapGeometry) -> Tensor:
@@ -117,24 +113,3 @@ class CharacterAttention(nn.Module):
         if self.windows:
             logits = logits + window_logits(windows, cells, self.kernel_tower.grid_size, position)
         return logits.sigmoid(), windows
-
-
-class InstanceAttention(nn.Module):
-    """One attention map for the whole word of a cell ("instance mask attention"), applied to the feature map itself.
-
-    Args:
-        in_channels: C.
-        channels: D.
-        depth: convolutions.
-        groups: of their normalisation.
-        grid_size: S.
-    """
-
-    def __init__(self, in_channels: int, channels: int, depth: int, groups: int, grid_size: int):
-        super().__init__()
-        self.kernel_tower = KernelTower(in_channels, channels, depth, groups, grid_size, in_channels)
-        self.dynamic_convolution = DynamicConvolution()
-
-    def kernels(self, cells: Tensor) -> Tensor:
-        """(..., D) features of chosen cells to (..., C) kernels."""
-        return self.kernel_tower.predictor(cells)

@@ -7,6 +7,9 @@ from detectron2.layers import Conv2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# Channels a group of every group normalisation: 32 groups of the 256 channels of the published heads.
+GROUP_CHANNELS = 8
+
 
 class ConvTower(nn.Sequential):
     """3 x 3 convolutions, each with group normalisation and ReLU.
@@ -15,22 +18,18 @@ class ConvTower(nn.Sequential):
         in_channels: of the input.
         channels: of every convolution.
         depth: number of them.
-        groups: of the normalisation.
     """
 
-    def __init__(self, in_channels: int, channels: int, depth: int, groups: int):
+    def __init__(self, in_channels: int, channels: int, depth: int):
         super().__init__(
-            *(
-                normalised_conv(in_channels if place == 0 else channels, channels, (3, 3), groups)
-                for place in range(depth)
-            )
+            *(normalised_conv(in_channels if place == 0 else channels, channels, (3, 3)) for place in range(depth))
         )
 
 
-def normalised_conv(in_channels: int, out_channels: int, kernel: tuple[int, int], groups: int) -> Conv2d:
+def normalised_conv(in_channels: int, out_channels: int, kernel: tuple[int, int]) -> Conv2d:
     """A convolution with group normalisation and ReLU, drawn from N(0, 0.01) as the method's public code does."""
     padding = tuple(side // 2 for side in kernel)
-    norm = nn.GroupNorm(groups, out_channels)
+    norm = nn.GroupNorm(out_channels // GROUP_CHANNELS, out_channels)
     conv = Conv2d(in_channels, out_channels, kernel, padding=padding, bias=False, norm=norm, activation=F.relu)
     nn.init.normal_(conv.weight, std=0.01)
     return conv
@@ -45,15 +44,14 @@ class CentreLineHead(nn.Module):
     Args:
         in_channels: C.
         channels: of its convolutions.
-        groups: of their normalisation.
     """
 
-    def __init__(self, in_channels: int, channels: int, groups: int):
+    def __init__(self, in_channels: int, channels: int):
         super().__init__()
-        self.square = normalised_conv(in_channels, channels, (3, 3), groups)
-        self.wide = normalised_conv(channels, channels, (1, 7), groups)
-        self.wide_input = normalised_conv(in_channels, channels, (1, 7), groups)
-        self.merge = normalised_conv(channels, channels, (3, 3), groups)
+        self.square = normalised_conv(in_channels, channels, (3, 3))
+        self.wide = normalised_conv(channels, channels, (1, 7))
+        self.wide_input = normalised_conv(in_channels, channels, (1, 7))
+        self.merge = normalised_conv(channels, channels, (3, 3))
         self.predictor = Conv2d(channels, 1, 1)
         nn.init.xavier_normal_(self.predictor.weight)
         nn.init.zeros_(self.predictor.bias)
@@ -71,12 +69,11 @@ class GridHead(nn.Module):
     Args:
         in_channels: C.
         channels: of its convolutions.
-        groups: of their normalisation.
     """
 
-    def __init__(self, in_channels: int, channels: int, groups: int):
+    def __init__(self, in_channels: int, channels: int):
         super().__init__()
-        self.tower = ConvTower(in_channels, channels, 2, groups)
+        self.tower = ConvTower(in_channels, channels, 2)
         self.predictor = Conv2d(channels, 1, 3, padding=1)
         nn.init.normal_(self.predictor.weight, std=0.01)
         nn.init.zeros_(self.predictor.bias)

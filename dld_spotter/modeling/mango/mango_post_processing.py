@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 from detectron2.structures import Instances
-from shapely import Polygon
 from torch import Tensor
 
 from dld_spotter.geometry import clockwise
@@ -45,6 +44,7 @@ class WordLocator:
     Attributes:
         grid_size: S.
         stride: pixels of the network's input a map position.
+        min_pixels: map positions of the smallest centre line that counts.
         score_threshold: words that are less certain are left out (MODEL.ROI_HEADS.SCORE_THRESH_TEST).
     """
 
@@ -55,8 +55,6 @@ class WordLocator:
     min_pixels: int = 9
     score_threshold: float = 0.5
     outline: str = "rectangle"
-    unshrink: bool = False
-    shrink: float = 0.4
 
     @classmethod
     def from_config(cls, cfg: CfgNode, stride: int) -> "WordLocator":
@@ -66,11 +64,8 @@ class WordLocator:
             stride=stride,
             centre_line_threshold=mango.CENTRE_LINE_THRESHOLD,
             grid_threshold=mango.GRID_THRESHOLD,
-            min_pixels=mango.MIN_PIXELS,
             score_threshold=max(cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST, WordScoring.from_config(cfg).least_det_score),
             outline=mango.OUTLINE,
-            unshrink=mango.UNSHRINK,
-            shrink=mango.SHRINK,
         )
 
     def __call__(self, centre_lines: np.ndarray, grid: np.ndarray, image_size: tuple[int, int]) -> LocatedWords:
@@ -128,31 +123,8 @@ class WordLocator:
             row, column = np.nonzero(mask)
             corners = np.concatenate([np.stack([column + dx, row + dy], 1) for dx in (0, 1) for dy in (0, 1)])
             polygon = cv2.boxPoints(cv2.minAreaRect(corners.astype(np.float32)))
-        polygon = (polygon + (left, top)) * self.stride
-        if self.unshrink:
-            polygon = unshrink(polygon, self.shrink)
-        polygon = clockwise(polygon)
+        polygon = clockwise((polygon + (left, top)) * self.stride)
         return np.roll(polygon, -int(polygon.sum(axis=1).argmin()), axis=0).astype(np.float32)
-
-
-def unshrink(polygon: np.ndarray, shrink: float) -> np.ndarray:
-    """Widen an outline so that shrinking it by area * (1 - shrink**2) / perimeter gives it back.
-
-    An outline of area a and perimeter p that is widened by d, with corners kept, has the area a + p d + 4 d**2 and the
-    perimeter p + 8 d (exactly so if it is a rectangle). With k = 1 - shrink**2, d is what solves
-    (8 - 4 k) d**2 + (1 - k) p d - k a = 0. Words whose shrunk outline is thinner than the map can show come out too
-    large: for useful results train with a larger ``shrink``.
-
-    Args:
-        polygon: (P, 2).
-        shrink: as in the targets.
-    """
-    shape = Polygon(polygon)
-    k = 1 - shrink**2
-    quadratic, linear, constant = 8 - 4 * k, (1 - k) * shape.length, -k * shape.area
-    distance = (-linear + np.sqrt(linear**2 - 4 * quadratic * constant)) / (2 * quadratic)
-    wider = shape.buffer(distance, join_style="mitre", mitre_limit=2.0)
-    return np.asarray(wider.exterior.coords)[:-1]
 
 
 def predictions(words: LocatedWords, tokens: Tensor, scores: Tensor, image_size: tuple[int, int]) -> Instances:

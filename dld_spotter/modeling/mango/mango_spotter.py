@@ -14,7 +14,6 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import ImageList, Instances
-from detectron2.utils.events import get_event_storage, has_event_storage
 from torch import Tensor, nn
 
 from dld_spotter.data.charset import PAD
@@ -33,8 +32,7 @@ from dld_spotter.modeling.segmentation_spotter import SegmentationSpotter
 from dld_spotter.modeling.spotter import RecognitionOutput
 from dld_spotter.modeling.spotter_parts import AttentionTrace, Workload
 
-# Losses of attention, and the sums of ``Attended`` that they are made of.
-_ATTENTION_LOSSES = {"loss_character_attention": "character_sums", "loss_instance_attention": "instance_sums"}
+IN_FEATURE = "p2"  # the feature map that all heads stand on, as published
 
 
 @META_ARCH_REGISTRY.register()
@@ -53,9 +51,7 @@ class MANGO(SegmentationSpotter):
         reader: logits of characters.
         target_maker: what the maps should show.
         locator: from maps to words.
-        loss_weights: by the names of the losses.
-        attention_decay_steps: iterations over which the weights of attention fall to 0; 0 keeps them.
-        positive_weight: of the grid's cells that hold a word.
+        attention_weight: weight of the loss of the characters' attention.
         pretrain_attention: learn places and attention only.
     """
 
@@ -79,47 +75,34 @@ class MANGO(SegmentationSpotter):
         reader: ParallelRecogniser,
         target_maker: TargetMaker,
         locator: WordLocator,
-        loss_weights: Mapping[str, float],
-        attention_decay_steps: int = 0,
-        positive_weight: float = 1.0,
+        attention_weight: float = 3.0,
         pretrain_attention: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.centre_line, self.grid, self.attention, self.reader = centre_line, grid, attention, reader
         self.target_maker, self.locator = target_maker, locator
-        self.loss_weights = dict(loss_weights)
-        self.attention_decay_steps = attention_decay_steps
-        self.positive_weight = positive_weight
+        self.attention_weight = attention_weight
         self.pretrain_attention = pretrain_attention
         if pretrain_attention:
             reader.requires_grad_(False)
             attention.fusion.requires_grad_(False)
-        self.to(memory_format=self.memory_format)
+        self.to(memory_format=torch.channels_last)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
         check_mango_config(cfg)
         mango = cfg.MODEL.MANGO
-        options = cls.map_options(cfg, mango.IN_FEATURE)
-        shape = options["backbone"].output_shape()[mango.IN_FEATURE]
+        options = cls.map_options(cfg, IN_FEATURE)
+        shape = options["backbone"].output_shape()[IN_FEATURE]
         return options | {
-            "centre_line": CentreLineHead(shape.channels, mango.CONV_DIM, mango.NORM_GROUPS),
-            "grid": GridHead(shape.channels, mango.CONV_DIM, mango.NORM_GROUPS),
+            "centre_line": CentreLineHead(shape.channels, mango.CONV_DIM),
+            "grid": GridHead(shape.channels, mango.CONV_DIM),
             "attention": MaskAttention.from_config(cfg, shape),
             "reader": ParallelRecogniser.from_config(cfg),
             "target_maker": TargetMaker.from_config(cfg, shape.stride),
             "locator": WordLocator.from_config(cfg, shape.stride),
-            "loss_weights": {
-                "loss_centre_line": mango.CENTRE_LINE_LOSS_WEIGHT,
-                "loss_grid": mango.GRID_LOSS_WEIGHT,
-                "loss_character_attention": mango.CHARACTER_ATTENTION_LOSS_WEIGHT,
-                "loss_character_window": mango.CHARACTER_WINDOW_LOSS_WEIGHT,
-                "loss_instance_attention": mango.INSTANCE_ATTENTION_LOSS_WEIGHT,
-                "loss_text": mango.READING_LOSS_WEIGHT,
-            },
-            "attention_decay_steps": mango.ATTENTION_DECAY_STEPS,
-            "positive_weight": mango.GRID_POSITIVE_WEIGHT,
+            "attention_weight": mango.CHARACTER_ATTENTION_LOSS_WEIGHT,
             "pretrain_attention": mango.PRETRAIN_ATTENTION,
         }
 
@@ -138,17 +121,11 @@ class MANGO(SegmentationSpotter):
         feature = self.feature_map(images) if features is None else features[self.in_feature]
         geometry = map_geometry(map_size, images.image_sizes, stride, feature.device)
         losses = self._map_losses(feature, geometry, maps)
-        learn = {name: self._attention_weight(name) > 0 for name in _ATTENTION_LOSSES}
-        attended = self.attention(
-            self.attention.maps(feature, geometry, not self.pretrain_attention, learn["loss_instance_attention"]),
-            words,
-            learn["loss_character_attention"],
-        )
+        attention_maps = self.attention.maps(feature, geometry, not self.pretrain_attention)
+        attended = self.attention(attention_maps, words, learn_characters=self.attention_weight > 0)
         losses |= self._attention_losses(attended)
-        unused = [] if any(len(entry.cells) for entry in words) else [self.attention]
-        if self.attention.instance is not None and not learn["loss_instance_attention"]:
-            unused.append(self.attention.instance)
-        losses["loss_grid"] = losses["loss_grid"] + no_gradient(*unused)
+        if not any(len(entry.cells) for entry in words):
+            losses["loss_grid"] = losses["loss_grid"] + no_gradient(self.attention)
         return losses, self._as_roi(attended)
 
     def _map_losses(self, feature: Tensor, geometry: MapGeometry, targets: Sequence[MapTargets]) -> dict[str, Tensor]:
@@ -156,30 +133,17 @@ class MANGO(SegmentationSpotter):
         line_logits = self.centre_line(feature)
         grid_logits = self.grid(sample_at_cells(feature, geometry.extent, self.target_maker.grid_size))
         line_loss = centre_line_loss(line_logits, centre_line, line_counted & geometry.valid)
-        cell_loss = grid_loss(grid_logits, cells, cells_counted, self.positive_weight)
-        return {
-            "loss_centre_line": self.loss_weights["loss_centre_line"] * line_loss,
-            "loss_grid": self.loss_weights["loss_grid"] * cell_loss,
-        }
+        return {"loss_centre_line": line_loss, "loss_grid": grid_loss(grid_logits, cells, cells_counted)}
 
     def _attention_losses(self, attended: Sequence[Attended]) -> dict[str, Tensor]:
         losses = {}
-        for name, part in _ATTENTION_LOSSES.items():
-            sums = [getattr(entry, part) for entry in attended]
-            if sums[0] is not None:
-                losses[name] = self._attention_weight(name) * dice_loss(*sum(sums)).mean()
+        if attended[0].character_sums is not None:
+            sums = sum(entry.character_sums for entry in attended)
+            losses["loss_character_attention"] = self.attention_weight * dice_loss(*sums).mean()
         if attended[0].window_sums is not None:
-            name = "loss_character_window"
             distance, number = sum(entry.window_sums for entry in attended)
-            losses[name] = self._attention_weight(name) * distance / number.clamp(min=1)
+            losses["loss_character_window"] = distance / number.clamp(min=1)
         return losses
-
-    def _attention_weight(self, name: str) -> float:
-        """The weight of a loss of attention at this iteration."""
-        weight = self.loss_weights[name]
-        if self.attention_decay_steps and has_event_storage():
-            weight *= max(0.0, 1 - get_event_storage().iter / self.attention_decay_steps)
-        return weight
 
     def _as_roi(self, attended: Sequence[Attended]) -> Tensor:
         """(R, D, 1, L), what the slots of all words saw."""
@@ -243,7 +207,7 @@ class MANGO(SegmentationSpotter):
         # Also without words: the other processes wait for this one's count of characters.
         seen = (output.roi != 0).flatten(1).any(dim=1)
         target = output.target.masked_fill(~seen[:, None], PAD)
-        loss = self.loss_weights["loss_text"] * text_loss(output.logits, target)
+        loss = text_loss(output.logits, target)
         if len(output.target) == 0:
             loss = loss + no_gradient(self.reader)
         return {"loss_text": loss}

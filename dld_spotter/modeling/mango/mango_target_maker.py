@@ -18,6 +18,9 @@ from dld_spotter.modeling.mango.grid import map_points
 from dld_spotter.modeling.mango.mango_targets import CharacterRegions, centre_line_target, character_regions, inside
 from dld_spotter.modeling.text_perceptron.reading_order import OrderedOutlines, order_outlines
 
+# A word's outline is shrunk by area * (1 - SHRINK**2) / perimeter for its centre line, as published.
+SHRINK = 0.4
+
 
 class ReadCells(NamedTuple):
     """The cells that read the words of one image, and what their attention should be.
@@ -26,19 +29,17 @@ class ReadCells(NamedTuple):
         cells: (R, M) counted row by row.
         weight: (R, M) of what the cells see: adds up to 1 for each word with a cell, and to 0 for one without.
         characters: where the characters are.
-        outlines: (R, P, 2) in pixels.
     """
 
     cells: Tensor
     weight: Tensor
     characters: CharacterRegions
-    outlines: Tensor
 
     def words(self, start: int, end: int) -> "ReadCells":
         """Those of the words from ``start`` to before ``end``."""
         rows = slice(start, end)
         characters = CharacterRegions(*(part[rows] for part in self.characters))
-        return ReadCells(self.cells[rows], self.weight[rows], characters, self.outlines[rows])
+        return ReadCells(self.cells[rows], self.weight[rows], characters)
 
 
 class MapTargets(NamedTuple):
@@ -66,7 +67,7 @@ class TargetMaker:
     cells_per_word: int
     num_slots: int
     stride: int
-    shrink: float = 0.4
+    shrink: float = SHRINK
     slice_words: bool = False
     ordered_points: tuple[int, ...] = (10, 14)
     vertical_ratio: float = 1.5
@@ -79,9 +80,8 @@ class TargetMaker:
             cells_per_word=mango.CELLS_PER_WORD,
             num_slots=cfg.MODEL.TEXT.MAX_LENGTH + 1,
             stride=stride,
-            shrink=mango.SHRINK,
             slice_words=mango.SLICE_WORDS,
-            ordered_points=tuple(mango.ORDERED_POINTS),
+            ordered_points=tuple(cfg.INPUT.TEXT.ORDERED_POINTS),
             vertical_ratio=cfg.MODEL.ROI_TEXT_HEAD.VERTICAL_RATIO,
         )
 
@@ -108,7 +108,7 @@ class TargetMaker:
         rows = readable.nonzero()[:, 0]
         lines = CentreLines(*(part[rows] for part in lines))
         owners = CellOwners(*(part[rows] for part in owners))
-        return maps, self._read_cells(words[rows], outlines.points[rows], lines, owners, draw)
+        return maps, self._read_cells(words[rows], lines, owners, draw)
 
     @torch.no_grad()
     def read_cells(self, words: Instances, image_size: tuple[int, int]) -> ReadCells:
@@ -116,17 +116,15 @@ class TargetMaker:
         outlines, lines = self._lines(words)
         none_ignored = torch.zeros(len(words), dtype=torch.bool, device=outlines.points.device)
         owners = assign_cells(lines, none_ignored, image_size, self.grid_size)
-        return self._read_cells(words, outlines.points, lines, owners, draw=False)
+        return self._read_cells(words, lines, owners, draw=False)
 
     def _lines(self, words: Instances) -> tuple[OrderedOutlines, CentreLines]:
         outlines = order_outlines(words.gt_masks.tensor, self.ordered_points, self.vertical_ratio)
         return outlines, centre_lines(outlines)
 
-    def _read_cells(
-        self, words: Instances, outlines: Tensor, lines: CentreLines, owners: CellOwners, draw: bool
-    ) -> ReadCells:
+    def _read_cells(self, words: Instances, lines: CentreLines, owners: CellOwners, draw: bool) -> ReadCells:
         regions = character_regions(words, lines, self.num_slots, self.slice_words)
-        return ReadCells(*choose_cells(owners, self.cells_per_word, draw), regions, outlines)
+        return ReadCells(*choose_cells(owners, self.cells_per_word, draw), regions)
 
     def _grid_targets(
         self, outlines: OrderedOutlines, owners: CellOwners, ignored: Tensor, image_size: tuple[int, int]
@@ -144,4 +142,4 @@ def cells_without_targets(cells: Tensor) -> ReadCells:
     rows, device = len(cells), cells.device
     nowhere = torch.zeros(rows, 0, 4, 2, device=device)
     unknown = CharacterRegions(nowhere, torch.zeros_like(cells), torch.zeros(rows, dtype=torch.bool, device=device))
-    return ReadCells(cells[:, None], torch.ones(rows, 1, device=device), unknown, nowhere[:, :, 0])
+    return ReadCells(cells[:, None], torch.ones(rows, 1, device=device), unknown)

@@ -48,11 +48,6 @@ def inside(outlines: Tensor, points: Tensor) -> Tensor:
     return result
 
 
-def inside_map(outlines: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """(..., H, W) bool: which positions of a map have their centres in outlines (..., P, 2) in pixels."""
-    return inside(outlines, map_points(size, stride, outlines.device).flatten(0, 1)).unflatten(-1, size)
-
-
 def distance_to_line(lines: Tensor, points: Tensor) -> Tensor:
     """(N, Q): how far points (Q, 2) are from polylines (N, P, 2), in pixels."""
     nearest = torch.full((1, 1), torch.inf, device=points.device)

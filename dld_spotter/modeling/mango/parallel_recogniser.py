@@ -10,23 +10,24 @@ from dld_spotter.data.charset import Charset
 from dld_spotter.modeling.recognition.attention_decoder import kaiming_matrices
 from dld_spotter.modeling.recognition.contextual_encoder import BidirectionalLSTM
 
+NUM_LSTMS = 2  # one after the other, as published
+
 
 class ParallelRecogniser(nn.Module):
     """Bidirectional LSTMs over the slots, and a classifier of each; no character is fed back.
 
     Args:
         in_channels: C.
-        hidden_size: D, and units of each LSTM direction.
-        num_lstms: at least 1.
-        fc_dim: units of the classifier's two hidden layers.
+        hidden_size: D, and units of each LSTM direction; the classifier's two hidden layers have twice as many.
         charset: the characters; kept as a buffer, so that a checkpoint says which ones it was trained with.
     """
 
-    def __init__(self, in_channels: int, hidden_size: int, num_lstms: int, fc_dim: int, charset: Charset):
+    def __init__(self, in_channels: int, hidden_size: int, charset: Charset):
         super().__init__()
+        fc_dim = 2 * hidden_size  # as published: 512
         self.hidden_size = hidden_size
         self.context = nn.Sequential(
-            *(BidirectionalLSTM(hidden_size if place else in_channels, hidden_size) for place in range(num_lstms))
+            *(BidirectionalLSTM(hidden_size if place else in_channels, hidden_size) for place in range(NUM_LSTMS))
         )
         self.classify = nn.Sequential(
             *(nn.Linear(hidden_size, fc_dim), nn.ReLU(), nn.Linear(fc_dim, fc_dim), nn.ReLU()),
@@ -37,9 +38,8 @@ class ParallelRecogniser(nn.Module):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "ParallelRecogniser":
-        mango = cfg.MODEL.MANGO
         charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
-        return cls(mango.CONV_DIM, mango.HIDDEN_SIZE, mango.NUM_LSTMS, mango.FC_DIM, charset)
+        return cls(cfg.MODEL.MANGO.CONV_DIM, cfg.MODEL.ROI_TEXT_HEAD.HIDDEN_SIZE, charset)
 
     def contextual(self, slots: Tensor) -> Tensor:
         """(R, L, C) to (R, L, D)."""

@@ -1,10 +1,11 @@
 """Don't-care regions, which count neither for nor against a candidate in training."""
 
-from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec
 from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, RPN
 from detectron2.structures import Boxes, Instances, pairwise_ioa
 from torch import Tensor
+
+# Candidates covered by a don't-care region by more than this share of their own area are no negatives.
+IGNORE_THRESHOLD = 0.5
 
 
 def split_ignored(targets: list[Instances]) -> tuple[list[Instances], list[Boxes]]:
@@ -16,7 +17,7 @@ def split_ignored(targets: list[Instances]) -> tuple[list[Instances], list[Boxes
     return words, [t.gt_boxes[t.gt_ignore] for t in targets]
 
 
-def inside_ignored(boxes: Boxes, ignored: Boxes, threshold: float) -> Tensor:
+def inside_ignored(boxes: Boxes, ignored: Boxes, threshold: float = IGNORE_THRESHOLD) -> Tensor:
     """(N,) bool: which boxes have more than this share of their area in one don't-care box."""
     if len(ignored) == 0:
         return boxes.tensor.new_zeros(len(boxes), dtype=bool)
@@ -27,15 +28,6 @@ def inside_ignored(boxes: Boxes, ignored: Boxes, threshold: float) -> Tensor:
 class TextRPN(RPN):
     """Detectron2's RPN; anchors over don't-care regions are no negatives."""
 
-    @configurable
-    def __init__(self, *, ignore_threshold: float = 0.5, **kwargs):
-        super().__init__(**kwargs)
-        self.ignore_threshold = ignore_threshold
-
-    @classmethod
-    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict:
-        return super().from_config(cfg, input_shape) | {"ignore_threshold": cfg.MODEL.IGNORE_REGION_THRESHOLD}
-
     def label_and_sample_anchors(self, anchors: list[Boxes], gt_instances: list[Instances]):
         """As the parent, for the words that count; afterwards negatives over don't-care regions are left out."""
         words, ignored = split_ignored(gt_instances)
@@ -43,5 +35,5 @@ class TextRPN(RPN):
         all_anchors = Boxes.cat(anchors)
         for label, regions in zip(labels, ignored, strict=True):
             if len(regions):
-                label[(label == 0) & inside_ignored(all_anchors, regions, self.ignore_threshold)] = -1
+                label[(label == 0) & inside_ignored(all_anchors, regions)] = -1
         return labels, matched

@@ -28,8 +28,6 @@ class MaskRCNNSpotter(GeneralizedRCNN, TextHeadSpotter):
     Detectron2's fields.
 
     Args:
-        channels_last: keep convolution weights and images with the channels last in memory, which is faster on CPUs and
-            on GPUs with mixed precision; the results are the same.
         reading_only: the training pass trains recognition in given places, and not detection.
         pad_multiple: in training, batches are padded to sides that are multiples of so many pixels; 0: of what the
             backbone needs.
@@ -49,7 +47,6 @@ class MaskRCNNSpotter(GeneralizedRCNN, TextHeadSpotter):
     def __init__(
         self,
         *,
-        channels_last: bool = True,
         reading_only: bool = False,
         pad_multiple: int = 0,
         scoring: WordScoring | None = None,
@@ -60,15 +57,14 @@ class MaskRCNNSpotter(GeneralizedRCNN, TextHeadSpotter):
         self.pad_multiple = pad_multiple
         self.scoring = scoring or WordScoring()
         specialize_convolutions(self.backbone)
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.memory_format)
+        # Faster on CPUs, and on GPUs with mixed precision; the results are the same.
+        self.to(memory_format=torch.channels_last)
         if reading_only:
             self._freeze_detection()
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
         return super().from_config(cfg) | {
-            "channels_last": cfg.MODEL.CHANNELS_LAST,
             "reading_only": cfg.MODEL.TEXT.READING_ONLY,
             "pad_multiple": cfg.MODEL.PAD_MULTIPLE,
             "scoring": WordScoring.from_config(cfg),
@@ -90,7 +86,7 @@ class MaskRCNNSpotter(GeneralizedRCNN, TextHeadSpotter):
     def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
         """As Detectron2's: normalise, pad and batch."""
         images = pad_images(super().preprocess_image(batched_inputs), self.pad_multiple if self.training else 0)
-        return ImageList(images.tensor.contiguous(memory_format=self.memory_format), images.image_sizes)
+        return ImageList(images.tensor.contiguous(memory_format=torch.channels_last), images.image_sizes)
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
         """Detectron2's contract: losses in training, processed predictions otherwise."""

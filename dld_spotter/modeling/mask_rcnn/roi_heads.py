@@ -29,7 +29,6 @@ class TextROIHeads(StandardROIHeads):
         text_in_feature: name of the feature map that words are pooled from; of no meaning where the text head pools
             from the image.
         text_head: the recogniser.
-        ignore_threshold: proposals with more than this share of their area in a don't-care region are no negatives.
         jitter: moves the places in which words are recognised in training; None for the true ones.
         scoring: detections that it cannot keep are not recognised; None recognises all.
     """
@@ -40,7 +39,6 @@ class TextROIHeads(StandardROIHeads):
         *,
         text_in_feature: str,
         text_head: AttentionTextHead,
-        ignore_threshold: float = 0.5,
         jitter: WordJitter | None = None,
         scoring: WordScoring | None = None,
         **kwargs,
@@ -49,7 +47,6 @@ class TextROIHeads(StandardROIHeads):
         self.jitter = jitter or WordJitter()
         self.text_in_feature = text_in_feature
         self.text_head = text_head
-        self.ignore_threshold = ignore_threshold
         self.scoring = scoring or WordScoring()
 
     @classmethod
@@ -57,7 +54,6 @@ class TextROIHeads(StandardROIHeads):
         return super().from_config(cfg, input_shape) | {
             "text_in_feature": cfg.MODEL.ROI_TEXT_HEAD.IN_FEATURE,
             "text_head": build_text_head(cfg, text_head_input(cfg, input_shape)),
-            "ignore_threshold": cfg.MODEL.IGNORE_REGION_THRESHOLD,
             "jitter": WordJitter.from_config(cfg),
             "scoring": WordScoring.from_config(cfg),
         }
@@ -96,7 +92,7 @@ class TextROIHeads(StandardROIHeads):
     def _leave_out_ignored(self, proposals: Instances, regions: Boxes) -> Instances:
         if len(regions) == 0:
             return proposals
-        over = inside_ignored(proposals.proposal_boxes, regions, self.ignore_threshold)
+        over = inside_ignored(proposals.proposal_boxes, regions)
         return proposals[~(over & (proposals.gt_classes == self.num_classes))]
 
     def _forward_box(

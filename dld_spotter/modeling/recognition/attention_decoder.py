@@ -181,7 +181,7 @@ def kaiming_matrices(module: nn.Module) -> None:
     """Draw every matrix of a module from Kaiming's normal distribution, as the authors' recogniser does.
 
     With PyTorch's smaller defaults the contextual features of different words start nearly alike, and for hundreds of
-    updates a recogniser predicts what it can without its input.
+    updates a recogniser predicts what it can without its input (see docs/research-log.md, "Initialisation").
     """
     for parameter in module.parameters():
         if parameter.dim() == 2:

@@ -119,7 +119,7 @@ def build_later_stages(in_channels: int, channels: Sequence[int], blocks: Sequen
 class CropTextHead(AttentionTextHead):
     """AttentionTextHead on words cut out of the image; ``ROI_TEXT_HEAD.IN_FEATURE`` is "image".
 
-    Layers are those of ``MODEL.PP_LCNET_READER``; POOLER_MARGIN, CONV_DIM, NORM and UPSAMPLE mean nothing here.
+    Layers are those of ``MODEL.PP_LCNET_READER``; CONV_DIM, NORM and UPSAMPLE mean nothing here.
 
     Args:
         full_resolution: cut words out of what a rescaled batch was made of: whatever the scale that they are found at,
@@ -147,7 +147,7 @@ class CropTextHead(AttentionTextHead):
         return {
             "pooler": CropPooler(
                 input_shape.channels,
-                reader.STEM_CHANNELS,
+                reader.STAGE_CHANNELS[0] // 2,
                 reader.STAGE_CHANNELS[:EARLY_STAGES],
                 reader.BLOCKS[:EARLY_STAGES],
                 head.POOLER_RESOLUTION,

@@ -111,8 +111,6 @@ class AttentionTextHead(nn.Module):
             out_channels=head.CONV_DIM,
             output_size=head.POOLER_RESOLUTION,
             stride=input_shape.stride,
-            sampling_ratio=head.POOLER_SAMPLING_RATIO,
-            margin=head.POOLER_MARGIN,
             vertical_ratio=head.VERTICAL_RATIO,
             norm=head.NORM,
             upsample=head.UPSAMPLE,

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from detectron2.config import CfgNode
 from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor
 
 from dld_spotter.modeling.spotter import Spotter, readable_words
 from dld_spotter.structures import WordPolygons
-
-# How often an end of a word is moved outwards. Of the words that a light detector finds at half the resolution, one end
-# in fifty reaches 0.8 heights too far or more.
-ENDS_MOVED = 0.1
 
 
 @dataclass(frozen=True)
@@ -24,17 +19,14 @@ class WordJitter:
 
     Args:
         sides: the furthest that each side moves, as a share of the box's shorter side; below 0.5.
-        ends: the furthest that either of the box's two shorter sides moves outwards now and then, in the same unit, so
-            that letters of neighbours come into the picture.
     """
 
     sides: float = 0.0
-    ends: float = 0.0
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> WordJitter:
         """As ROI_TEXT_HEAD says."""
-        return cls(cfg.MODEL.ROI_TEXT_HEAD.JITTER, cfg.MODEL.ROI_TEXT_HEAD.JITTER_ENDS)
+        return cls(cfg.MODEL.ROI_TEXT_HEAD.JITTER)
 
     def __call__(self, words: Sequence[Instances]) -> list[Instances]:
         """
@@ -44,7 +36,7 @@ class WordJitter:
         Returns:
             new Instances; fields other than boxes and outlines are shared. Boxes may leave the image.
         """
-        if self.sides == 0 and self.ends == 0:
+        if self.sides == 0:
             return list(words)
         result = []
         for found in words:
@@ -62,12 +54,7 @@ class WordJitter:
     def _moves(self, extent: Tensor) -> Tensor:
         """(R, 4) in pixels, for boxes of an extent (R, 2)."""
         shorter = extent.amin(dim=1, keepdim=True)
-        moves = extent.new_empty(len(extent), 4).uniform_(-self.sides, self.sides)
-        if self.ends > 0:
-            is_end = (extent > shorter).repeat(1, 2)  # the sides across the longer extent
-            far = torch.rand_like(moves) * self.ends * (is_end & (torch.rand_like(moves) < ENDS_MOVED))
-            moves = moves + torch.cat([-far[:, :2], far[:, 2:]], dim=1)
-        return moves * shorter
+        return extent.new_empty(len(extent), 4).uniform_(-self.sides, self.sides) * shorter
 
 
 def pool_jittered(

@@ -37,7 +37,7 @@ class FiducialTextHead(AttentionTextHead):
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict:
         return super().from_config(cfg, input_shape) | {
             "num_fiducials": cfg.MODEL.TEXT_PERCEPTRON.NUM_FIDUCIALS,
-            "ordered_points": cfg.MODEL.TEXT_PERCEPTRON.ORDERED_POINTS,
+            "ordered_points": cfg.INPUT.TEXT.ORDERED_POINTS,
             "vertical_ratio": cfg.MODEL.ROI_TEXT_HEAD.VERTICAL_RATIO,
         }
 

@@ -30,15 +30,13 @@ class WordFinder:
     """Finds words in a map of areas.
 
     A word is a 4-connected piece of centre that ends and boundary enclose, with the largest pieces of head and tail
-    that touch it.
+    that touch it. It may have a single cell: the authors ask for 3, which small words of a small image do not have.
 
     Attributes:
         min_enclosed: of the neighbours of the piece's cells, the share that must be ends or boundary.
-        min_cells: of the piece.
     """
 
     min_enclosed: float = 0.6
-    min_cells: int = 1
 
     def __call__(self, areas: np.ndarray) -> FoundWords:
         """Words in a map (H, W) of areas, as image 0; cells beyond its border are no neighbours."""
@@ -49,7 +47,7 @@ class WordFinder:
         enclosing = (neighbour == HEAD) | (neighbour == TAIL) | (neighbour == BOUNDARY)
         enclosed = np.bincount(piece[enclosing], minlength=len(centers))
         exposed = np.bincount(piece[neighbour == BACKGROUND], minlength=len(centers))
-        kept = (enclosed >= self.min_enclosed * (enclosed + exposed)) & (centers >= self.min_cells)
+        kept = enclosed >= self.min_enclosed * (enclosed + exposed)
         kept[0] = False  # what is no centre
         ends = []
         for kind in (HEAD, TAIL):

@@ -92,7 +92,7 @@ class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
         self.reading_only = reading_only
         if reading_only:
             head.requires_grad_(False)
-        self.to(memory_format=self.memory_format)
+        self.to(memory_format=torch.channels_last)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict:
@@ -104,8 +104,8 @@ class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
             "head": OrderAwareHead(shape.channels, perceptron.CONV_DIM),
             "text_head": build_text_head(cfg, text_head_input(cfg, {options["in_feature"]: shape})),
             "target_maker": TargetMaker.from_config(cfg),
-            "losses": PerceptronLosses.from_config(cfg),
-            "word_finder": WordFinder(perceptron.MIN_ENCLOSED, perceptron.MIN_CELLS),
+            "losses": PerceptronLosses(),
+            "word_finder": WordFinder(),
             "thresholds": (perceptron.CENTER_THRESH, perceptron.END_THRESH, perceptron.BOUNDARY_THRESH),
             "min_score": max(cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST, options["scoring"].least_det_score),
             "max_words": cfg.TEST.DETECTIONS_PER_IMAGE,

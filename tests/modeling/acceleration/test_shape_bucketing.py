@@ -67,7 +67,7 @@ def test_images_are_padded_to_a_multiple():
     assert pad_images(same, 32) is same and pad_images(same, 0) is same
 
 
-@pytest.mark.parametrize("config", ["MaskRCNNSpotter_Light.yaml", "TextPerceptron_Light.yaml"])
+@pytest.mark.parametrize("config", ["MaskRCNNSpotter_Light.yaml", ("TextPerceptron_R50.yaml", "Light.yaml")])
 def test_spotters_pad_in_training_alone(config):
     model = build_model(toy.tiny_cfg("MODEL.PAD_MULTIPLE", 128, config=config))
     records = [{"image": torch.zeros(3, 130, 96, dtype=torch.uint8)}]

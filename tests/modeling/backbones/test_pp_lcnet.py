@@ -20,7 +20,7 @@ from dld_spotter.modeling import PPLCNetV4
 from dld_spotter.modeling.backbones.fpn_features import single_feature_map
 
 CONFIG = "MaskRCNNSpotter_PPLCNet.yaml"
-TINY = ("MODEL.PP_LCNET.STEM_CHANNELS", 4, "MODEL.PP_LCNET.STAGE_CHANNELS", (8, 12, 16, 24))
+TINY = ("MODEL.PP_LCNET.STAGE_CHANNELS", (8, 12, 16, 24))
 RGB = ShapeSpec(channels=3)
 
 
@@ -36,7 +36,7 @@ def backbone():
 
 
 def two_stages():
-    return PPLCNetV4(in_channels=3, stem_channels=4, stage_channels=(8, 12), blocks=(2, 3)).double()
+    return PPLCNetV4(in_channels=3, stage_channels=(8, 12), blocks=(2, 3)).double()
 
 
 @pytest.mark.parametrize("size", [(32, 48), (13, 18), (31, 29)])
@@ -153,9 +153,7 @@ def test_weights_of_the_backbone_alone_load(converter, method, tmp_path):
 
 @pytest.mark.parametrize("freeze_at, frozen", [(0, ()), (1, ("stem",)), (2, ("stem", "stages.res2"))])
 def test_frozen_parts_get_no_gradient(freeze_at, frozen):
-    backbone = PPLCNetV4(
-        in_channels=3, stem_channels=4, stage_channels=(8, 12), blocks=(2, 3), freeze_at=freeze_at
-    ).double()
+    backbone = PPLCNetV4(in_channels=3, stage_channels=(8, 12), blocks=(2, 3), freeze_at=freeze_at).double()
     sum(feature.square().sum() for feature in backbone(torch.rand(1, 3, 16, 16).double()).values()).backward()
     for name, parameter in backbone.named_parameters():
         assert (parameter.grad is None) == name.startswith(frozen), name

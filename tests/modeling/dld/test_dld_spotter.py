@@ -128,7 +128,7 @@ def test_what_is_logged():
 
 
 def test_the_teacher_sees_full_resolution_and_its_best_sequences_are_learnt():
-    model = build("MODEL.DLD.NUM_SEQUENCES", 3, "MODEL.DLD.BEAM_WIDTH", 2)
+    model = build("MODEL.DLD.NUM_SEQUENCES", 7)
     sizes, widths = [], []
     search = model.teacher.beam_search
     model.teacher.beam_search = lambda output, width: widths.append(width) or search(output, width)
@@ -188,9 +188,9 @@ def test_the_likeliest_scale_is_taken_without_noise():
 
 
 def test_the_student_may_differ_from_the_teacher():
-    model = build("MODEL.DLD.STUDENT_OPTS", ["MODEL.ROI_TEXT_HEAD.POOLER_MARGIN", 0.0])
-    assert model.teacher.roi_heads.text_head.pooler.margin == 4
-    assert model.student.roi_heads.text_head.pooler.margin == 0
+    model = build("MODEL.DLD.STUDENT_OPTS", ["MODEL.ROI_TEXT_HEAD.VERTICAL_RATIO", 2.0])
+    assert model.teacher.roi_heads.text_head.pooler.vertical_ratio == 1.5
+    assert model.student.roi_heads.text_head.pooler.vertical_ratio == 2.0
 
 
 def test_word_features_of_another_size_are_compared_at_the_teachers():

@@ -62,7 +62,7 @@ def test_a_steep_window_far_from_the_middle_of_the_image_is_exact_enough():
 
 
 def test_before_training_each_slot_looks_around_its_own_cell():
-    attention = CharacterAttention(6, 16, 1, 4, GRID, 3, windows=True).eval()
+    attention = CharacterAttention(6, 16, 1, GRID, 3, windows=True).eval()
     cell = 47
     given = torch.zeros(GRID**2, 16), torch.tensor([cell]), torch.randn(16, 60, 60), position_of(60, 60)
     attended, windows = attention(*given)

@@ -62,7 +62,7 @@ def test_sampling_at_cells_is_bilinear_at_their_centres():
 
 
 def test_a_kernel_tower_predicts_for_each_cell_what_a_1x1_convolution_would():
-    tower = KernelTower(6, 16, 2, 4, 8, 12)
+    tower = KernelTower(6, 16, 8, 12)
     cells = tower(torch.randn(2, 6, 12, 20), geometry_of((12, 20), [(48, 80)] * 2))
     assert cells.shape == (2, 64, 16)
     as_map = F.conv2d(cells.transpose(1, 2).unflatten(2, (8, 8)), tower.predictor.weight[..., None, None])
@@ -70,9 +70,8 @@ def test_a_kernel_tower_predicts_for_each_cell_what_a_1x1_convolution_would():
     assert tower.predictor.weight.std().item() == pytest.approx(0.01, rel=0.2) and not tower.predictor.bias.any()
 
 
-@pytest.mark.parametrize("normalize", [True, False])
-def test_fusion_one_position_at_a_time(normalize):
-    fusion = AttentionFusion(6, 16, 1, 4, normalize)
+def test_fusion_one_position_at_a_time():
+    fusion = AttentionFusion(6, 16, 1)
     weights, values = torch.rand(2, 3, 4, 5), torch.randn(16, 4, 5)
     valid = torch.ones(4, 5, dtype=torch.bool)
     valid[:, 3:] = False
@@ -82,20 +81,19 @@ def test_fusion_one_position_at_a_time(normalize):
         for row, column in np.ndindex(4, 3):
             total += weights[cell, slot, row, column].item() * values[:, row, column].numpy()
             mass += weights[cell, slot, row, column].item()
-        expected = total / (mass + FAINTEST * 12) if normalize else total
-        np.testing.assert_allclose(found[cell, slot], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found[cell, slot], total / (mass + FAINTEST * 12), rtol=1e-4, atol=1e-5)
 
 
 def test_an_empty_slot_sees_nothing():
     values, valid = torch.ones(16, 40, 50), torch.ones(40, 50, dtype=torch.bool)
     seen = torch.zeros(2, 40, 50)
     seen[0, 10:20, 10:20] = 1
-    collected = AttentionFusion(6, 16, 1, 4)(seen, values, valid)
+    collected = AttentionFusion(6, 16, 1)(seen, values, valid)
     assert collected[0, 0].item() == pytest.approx(1, abs=0.01) and not collected[1].any()
 
 
 def test_features_do_not_depend_on_the_scale():
-    """A smooth map and blobs of attention, at full and half the resolution: means agree, sums fall to a quarter."""
+    """A smooth map and blobs of attention, at full and half the resolution."""
     full = torch.randn(1, 16, 6, 8)
     values = [F.interpolate(full, size, mode="bicubic", align_corners=False)[0] for size in ((48, 64), (24, 32))]
     place = [torch.stack([torch.linspace(-1, 1, n)[:, None].expand(h, w) if n == h else
@@ -103,14 +101,10 @@ def test_features_do_not_depend_on_the_scale():
              for h, w in ((48, 64), (24, 32))]  # fmt: skip
     centres = torch.rand(5, 2, 1, 1) * 1.4 - 0.7
     seen = [torch.exp(-(p - centres).square().sum(dim=1) / 0.03) for p in place]
-    for normalize in (True, False):
-        fusion = AttentionFusion(6, 16, 1, 4, normalize)
-        large, small = (
-            fusion(s, v, torch.ones(v.shape[1:], dtype=torch.bool)) for s, v in zip(seen, values, strict=True)
-        )
-        assert np.corrcoef(large.flatten(), small.flatten())[0, 1] > 0.98
-        ratio = (small.norm() / large.norm()).item()
-        assert ratio == pytest.approx(1 if normalize else 0.25, rel=0.1)
+    fusion = AttentionFusion(6, 16, 1)
+    large, small = (fusion(s, v, torch.ones(v.shape[1:], dtype=torch.bool)) for s, v in zip(seen, values, strict=True))
+    assert np.corrcoef(large.flatten(), small.flatten())[0, 1] > 0.98
+    assert (small.norm() / large.norm()).item() == pytest.approx(1, rel=0.1)
 
 
 def test_the_gradient_reaches_the_kernel_tower_only_at_chosen_cells():
@@ -134,12 +128,12 @@ def attend(module, max_cells, feature, learn=True):
     module.max_cells = max_cells
     targets = maker(cells_per_word=3, num_slots=5)
     words = [targets.read_cells(toy_words(), (48, 80)), targets.read_cells(toy_words()[:0], (48, 80))]
-    maps = module.maps(feature, geometry_of((12, 20), [(48, 80)] * 2), learn_instances=True)
+    maps = module.maps(feature, geometry_of((12, 20), [(48, 80)] * 2))
     return module(maps, words, learn)
 
 
 def test_parts_give_what_the_whole_gives_and_hold_fewer_cells():
-    module = attention("MODEL.MANGO.INSTANCE_ATTENTION_LOSS_WEIGHT", 1.0)
+    module = attention()
     feature = torch.randn(2, 6, 12, 20)
     sizes, results, gradients = [], [], []
     module.character.dynamic_convolution.register_forward_hook(
@@ -149,8 +143,7 @@ def test_parts_give_what_the_whole_gives_and_hold_fewer_cells():
         sizes.clear()
         module.zero_grad()
         attended = attend(module, max_cells, feature)
-        loss = sum(entry.slots.square().sum() + entry.character_sums.sum() + entry.instance_sums.sum()
-                   for entry in attended)  # fmt: skip
+        loss = sum(entry.slots.square().sum() + entry.character_sums.sum() for entry in attended)
         loss.backward()
         results.append(attended[0])
         gradients.append([p.grad.clone() for p in module.parameters()])
@@ -177,7 +170,7 @@ def test_words_see_the_mean_of_their_cells_and_those_without_a_cell_nothing():
 
 def test_the_attention_that_the_targets_ask_for_costs_nothing():
     """Where sigmoid(A) is the true characters, the Dice sums of the known slots agree."""
-    module = attention("MODEL.MANGO.INSTANCE_ATTENTION_LOSS_WEIGHT", 1.0)
+    module = attention()
     words = maker(cells_per_word=3, num_slots=5).read_cells(toy_words()[:3], (48, 80))
     masks, _ = character_masks(words.characters, (12, 20), 4)
     module.character.dynamic_convolution.forward = lambda kernels, _: (masks[:, None] * 80.0 - 40).expand(
@@ -193,7 +186,7 @@ def test_true_masks_and_a_linear_probe_read_clean_words():
     """With the true cells and characters as attention, ridge regression on the collected features reads all."""
     rng = np.random.default_rng(0)
     alphabet = "abcdefghkm"
-    fusion = AttentionFusion(3, 64, 2, 8).eval()
+    fusion = AttentionFusion(3, 64, 2).eval()
     targets = maker(cells_per_word=1, num_slots=6)
 
     def page():

@@ -38,7 +38,7 @@ from dld_spotter.structures import CharacterBoxes
     ("more", "opts"),
     [
         (set(), ()),
-        ({"loss_instance_attention"}, ("MODEL.MANGO.INSTANCE_ATTENTION_LOSS_WEIGHT", 1.0, "MODEL.MANGO.MAX_CELLS", 1)),
+        (set(), ("MODEL.MANGO.MAX_CELLS", 1)),
         ({"loss_character_window"}, ("MODEL.MANGO.CHARACTER_WINDOWS", True, "MODEL.MANGO.MAX_CELLS", 1)),
     ],
 )
@@ -97,15 +97,11 @@ def test_attention_is_learnt_from_character_boxes_where_words_have_them():
     )
 
 
-def test_the_weight_of_attention_falls():
-    spotter = build("MODEL.MANGO.ATTENTION_DECAY_STEPS", 100, "MODEL.MANGO.CELLS_PER_WORD", 50)
-    keep_statistics(spotter)
-    batch, name = toy_batch((2,)), "loss_character_attention"
-    first = losses_of(spotter, batch)[name]
-    assert losses_of(spotter, batch, 75)[name].item() == pytest.approx(first.item() / 4, rel=1e-4)
-    late = losses_of(spotter, batch, 100)
-    assert name not in late
-    sum(late.values()).backward()
+def test_attention_without_a_weight_is_not_learnt():
+    spotter = build("MODEL.MANGO.CHARACTER_ATTENTION_LOSS_WEIGHT", 0.0, "MODEL.MANGO.CHARACTER_WINDOWS", True)
+    losses = losses_of(spotter, toy_batch((2,)))
+    assert losses.keys() == LOSSES - {"loss_character_attention"}
+    sum(losses.values()).backward()
     assert not [n for n, p in spotter.named_parameters() if p.grad is None]
 
 
@@ -211,7 +207,7 @@ def test_the_least_certain_words_are_left_out():
 
 def test_training_and_spotting_under_autocast():
     batch = toy_batch((2, 1))
-    spotter = build("MODEL.MANGO.INSTANCE_ATTENTION_LOSS_WEIGHT", 1.0, "MODEL.MANGO.MAX_CELLS", 2)
+    spotter = build("MODEL.MANGO.MAX_CELLS", 2)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         losses = losses_of(spotter, batch)
         assert len(knowing(spotter, batch)(batch)[0]["instances"]) == 2
@@ -275,11 +271,8 @@ def test_from_a_checkpoint_to_words(tmp_path):
     [
         ("MODEL.MANGO.MAX_CELLS", 0, "MAX_CELLS is 0.*1 or more"),
         ("MODEL.MANGO.CELLS_PER_WORD", 0, "CELLS_PER_WORD is 0"),
-        ("MODEL.MANGO.NUM_KERNEL_CONVS", -1, "NUM_KERNEL_CONVS is -1"),
-        ("MODEL.MANGO.NORM_GROUPS", 5, "CONV_DIM 16 does not divide into MODEL.MANGO.NORM_GROUPS 5"),
-        ("MODEL.MANGO.SHRINK", 1.0, "SHRINK is 1.0"),
+        ("MODEL.MANGO.CONV_DIM", 20, "CONV_DIM is 20"),
         ("MODEL.MANGO.OUTLINE", "box", "'rectangle' or 'contour'"),
-        ("MODEL.MANGO.ORDERED_POINTS", (10, 7), r"ORDERED_POINTS is \(10, 7\).*even"),
         ("MODEL.TEXT.READING_ONLY", True, "READING_ONLY is True.*PRETRAIN_ATTENTION"),
     ],
 )

@@ -20,7 +20,7 @@ from dld_spotter.modeling.spotter import readable_words
 COLUMNS, CLASSES = 5, 4
 CTC = (
     *("MODEL.ROI_TEXT_HEAD.NAME", "CTCTextHead", "MODEL.ROI_TEXT_HEAD.IN_FEATURE", "image"),
-    *("MODEL.PP_LCNET_READER.STEM_CHANNELS", 4, "MODEL.PP_LCNET_READER.STAGE_CHANNELS", (8, 8, 12)),
+    *("MODEL.PP_LCNET_READER.STAGE_CHANNELS", (8, 8, 12)),
     *("MODEL.PP_LCNET_READER.BLOCKS", (2, 1, 3), "MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION", (4, 20)),
 )
 
@@ -65,7 +65,10 @@ def test_likelihood_is_the_sum_over_all_alignments(decoder, context):
 def test_a_text_that_does_not_fit_has_no_likelihood(decoder, context):
     log_probs = decoder(context[:2]).log_softmax(dim=2)
     repeated = torch.tensor([tokens_of((1, 1, 1), 7), tokens_of((1, 1, 1, 1), 7)])  # needs 5 columns, and 7
-    assert decoder.log_likelihood(log_probs, repeated).isfinite().tolist() == [True, False]
+    likelihood = decoder.log_likelihood(log_probs, repeated)
+    assert likelihood.isfinite().tolist() == [True, False]
+    torch.where(likelihood.isfinite(), likelihood, 0.0).sum().backward()
+    assert decoder.classify.weight.grad.isfinite().all()
 
 
 def test_a_wide_beam_finds_every_text_in_the_order_of_its_probability(decoder, context):

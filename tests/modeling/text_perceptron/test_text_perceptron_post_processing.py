@@ -65,7 +65,6 @@ def test_open_pieces_and_those_without_an_end_are_no_words():
     found = WordFinder(min_enclosed=0.625)(drawing)
     assert found.number == 1 and cells(found.center) == {(0, 1, 1), (0, 1, 2), (0, 1, 3)}
     assert WordFinder(min_enclosed=0.5)(drawing).number == 2
-    assert WordFinder(min_enclosed=0.5, min_cells=3)(drawing).number == 1
 
 
 def test_the_largest_touching_end_counts_and_corners_do_not_touch():

@@ -228,8 +228,6 @@ def test_from_a_checkpoint_to_words(tmp_path):
     [
         ("MODEL.ROI_TEXT_HEAD.NAME", "AttentionTextHead", "'FiducialTextHead'"),
         ("MODEL.TEXT_PERCEPTRON.NUM_FIDUCIALS", 7, "NUM_FIDUCIALS is 7.*even"),
-        ("MODEL.TEXT_PERCEPTRON.ORDERED_POINTS", (10, 7), r"ORDERED_POINTS is \(10, 7\).*even"),
-        ("MODEL.TEXT_PERCEPTRON.REGRESSION_REDUCTION", "max", "'mean' or 'sum'"),
     ],
 )
 def test_options_that_clash_are_named(key, value, message):

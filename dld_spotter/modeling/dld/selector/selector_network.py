@@ -65,8 +65,6 @@ class ResidualSelector(nn.Module):
         return {
             "num_scales": len(cfg.MODEL.DLD.SCALES),
             "width": selector.WIDTH,
-            "fold": selector.FOLD,
-            "norm": selector.NORM,
         }
 
     def forward(self, images: ImageList) -> Tensor:

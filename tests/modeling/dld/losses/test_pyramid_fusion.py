@@ -12,15 +12,15 @@ from dld_spotter.modeling.dld.losses.pyramid_fusion import PyramidFusion
 
 C = 16
 SPOTTERS = {
-    "MaskRCNNSpotter": "Qi_Light.yaml",
-    "TextPerceptron": "TextPerceptron_DLD_gamma0.1_Light.yaml",
-    "MANGO": "MANGO_DLD_gamma0.1_Light.yaml",
+    "MaskRCNNSpotter": "Qi",
+    "TextPerceptron": "TextPerceptron_DLD",
+    "MANGO": "MANGO_DLD",
 }
 
 
 def cfg_of(spotter, *opts):
     options = ("MODEL.DLD.SCALES", (0.5,), "MODEL.DLD.COSTS", (), "MODEL.DLD.ETA_PYRAMID", 0.6)
-    return toy.tiny_cfg(*options, *opts, config=f"DLD/{SPOTTERS[spotter]}")
+    return toy.tiny_cfg(*options, *opts, config=toy.light(SPOTTERS[spotter]))
 
 
 def losses_of(model, words_per_image, iteration=1000):
