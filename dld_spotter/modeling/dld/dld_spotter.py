@@ -12,7 +12,7 @@ from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import ImageList
 from torch import Tensor, nn
 
-from dld_spotter.modeling.dld.dld_spotter.dld_objective import DLDObjective
+from dld_spotter.modeling.dld.dld_objective import DLDObjective
 from dld_spotter.modeling.dld.losses.pyramid_fusion import PyramidFusion, build_pyramid_fusion, weights_with_fusion
 from dld_spotter.modeling.dld.losses.pyramid_loss import pyramid_loss
 from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words, select_images
