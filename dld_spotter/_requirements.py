@@ -41,7 +41,7 @@ def check_detectron2() -> None:
         ) from error
 
 
-# Loggers of torch -> their function that warns of what Detectron2 does: it asks whether fx is tracing, and looks for CUDA.
+# Loggers of torch -> the function that warns of what Detectron2 does: ask whether fx is tracing, look for CUDA.
 _NOISE = {"torch.fx._symbolic_trace": "is_fx_tracing_warning", "torch.utils.cpp_extension": "_find_cuda_home"}
 
 
