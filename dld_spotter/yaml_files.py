@@ -22,15 +22,13 @@ MAX_FILES = 50  # of one config: the file and its bases
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")}
 
 
-def merge_yaml(cfg: CfgNode, path: str | os.PathLike) -> None:
-    """``cfg.merge_from_file`` without its dangers: change ``cfg`` as a YAML file and its bases say.
+def merge_content(cfg: CfgNode, content: dict[str, Any], path: str) -> None:
+    """Change ``cfg`` as ``load_yaml``'s content of a file says.
 
     Raises:
-        FileNotFoundError: the file, or one that ``_BASE_`` names, is not there or is no regular file.
         KeyError, AssertionError: an unknown key, as yacs says it.
         ValueError: the content cannot be a config, or a value has another type than the key.
     """
-    content = load_yaml(path)
     version = content.get("VERSION", cfg.VERSION)
     if version != cfg.VERSION:
         raise ValueError(f"{path}: VERSION is {version!r}, but configs of version {cfg.VERSION} are read.")
@@ -44,7 +42,8 @@ def load_yaml(path: str | os.PathLike) -> dict[str, Any]:
     """The content of a YAML file upon that of the files that its ``_BASE_`` names, as Detectron2 merges them.
 
     Raises:
-        As ``merge_yaml``.
+        FileNotFoundError: the file, or one that ``_BASE_`` names, is not there or is no regular file.
+        ValueError: the content cannot be a config.
     """
     return _load(os.fspath(path), (), [])
 

@@ -4,7 +4,7 @@
 The images are read once at every scale, and one selector learns to foresee what each scale loses. For a gamma its
 logits are shifted, so that many gammas cost no more than one.
 
-    python tools/fit_selector.py --config-file configs/DLD/DLD_gamma0.1_R50.yaml --data-set totaltext_train \\
+    python tools/fit_selector.py --config-file configs/DLD/DLD_R50.yaml --data-set totaltext_train \\
         --gammas 0.1 0.3 --output output/selector MODEL.WEIGHTS output/model_final.pth
 
 What a scale loses is how far the student's reading in true places is from the teacher's (L_acc of the paper), or with
@@ -32,6 +32,7 @@ from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
 from dld_spotter import Charset, load_cfg
+from dld_spotter.command_line import ConfigArgumentParser
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.loader import build_record_loader
 from dld_spotter.data.text_json import register_custom, require_dataset
@@ -50,15 +51,15 @@ from dld_spotter.engine.spotting_losses import measure_spotting_losses
 from dld_spotter.engine.weights_file import read_checkpoint, write_whole
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.text_evaluator import registered_truth
-from dld_spotter.modeling.dld import DLDSpotter
-from dld_spotter.modeling.resolution_selector import build_resolution_selector
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.dld.selector.selector_network import build_resolution_selector
 
 FEW = 200  # images; a fit to fewer is warned of
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config-file", required=True, metavar="FILE", help="of a DLDSpotter with several scales")
+    parser = ConfigArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_config_file(help="a DLDSpotter with several scales")
     parser.add_argument("--data-set", required=True, metavar="NAME", help="registered; its words are read")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--gammas", type=float, nargs="+", metavar="G", help="(default: MODEL.DLD.GAMMA)")
@@ -80,7 +81,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--iterations", type=int, default=800, metavar="N", help="of 16 images (default: 800)")
     parser.add_argument("--batch-size", type=int, default=4, metavar="N", help="images read together (default: 4)")
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="changes of the config")
+    parser.add_overrides()
     return parser
 
 
@@ -98,13 +99,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def fit(args: argparse.Namespace) -> None:
     """Everything of the command."""
-    cfg = load_cfg(args.config_file, [option for option in args.opts if option != "--"])
+    cfg = load_cfg(args.config_file, args.opts)
     register_custom(cfg)
     require_dataset(args.data_set)
     model = Trainer.build_model(cfg).eval()
     if not isinstance(model, DLDSpotter) or model.selector is None:
         raise ValueError(
-            f"{args.config_file} has no selector: MODEL.META_ARCHITECTURE must be DLDSpotter, MODEL.DLD.SCALES more "
+            "there is no selector: MODEL.META_ARCHITECTURE must be DLDSpotter, MODEL.DLD.SCALES more "
             "than one scale, and MODEL.DLD.SELECTION 'selector'."
         )
     load_weights(cfg, args, model)

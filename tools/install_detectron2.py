@@ -13,7 +13,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-REQUIREMENT = Path(__file__).resolve().parents[1] / "requirements-detectron2.txt"
+REQUIREMENT = Path(__file__).with_name("requirements-detectron2.txt")
 PACKAGE = "sal_detectron2"
 # The wheel also holds a folder "tools", which would shadow other modules of that name.
 WANTED = ("detectron2", f"{PACKAGE}-*.dist-info")

@@ -23,10 +23,10 @@ from tqdm import tqdm
 
 from dld_spotter.data.charset import PAD
 from dld_spotter.data.loader import build_record_loader
-from dld_spotter.modeling.distillation.selector_loss import SMALLEST
-from dld_spotter.modeling.dld import DLDSpotter
-from dld_spotter.modeling.rescale import rescale_images, rescale_words
-from dld_spotter.modeling.resolution_selector import SHARPNESS, ResidualSelector
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
+from dld_spotter.modeling.dld.selector.gumbel import SMALLEST
+from dld_spotter.modeling.dld.selector.selector_network import SHARPNESS, ResidualSelector
 from dld_spotter.modeling.spotter import readable_words, target_tokens
 
 logger = logging.getLogger(__name__)

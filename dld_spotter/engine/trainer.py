@@ -39,7 +39,7 @@ from dld_spotter.engine.weights_match import inference_names
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.recognition import evaluate_recognition
 from dld_spotter.evaluation.text_evaluator import TextEvaluator
-from dld_spotter.modeling.few_shapes import round_batch_sizes
+from dld_spotter.modeling.acceleration.shape_bucketing import round_batch_sizes
 
 logger = logging.getLogger(__name__)
 

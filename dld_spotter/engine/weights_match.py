@@ -12,7 +12,7 @@ from detectron2.modeling import FPN, META_ARCH_REGISTRY
 from detectron2.modeling.roi_heads import ROIHeads
 from torch import nn
 
-from dld_spotter.modeling.dld import DLDSpotter
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 
 # Batches that a BatchNorm has seen: frozen ones have no such number, and none needs it.
 COUNTER = ".num_batches_tracked"

@@ -13,6 +13,7 @@ from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
 from dld_spotter.data.charset import PAD
+from dld_spotter.modeling.recognition.likelihood import step_log_likelihood
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,10 @@ class Reading:
     Attributes:
         roi: (R, C, rows, columns) features of each word, its background suppressed.
         context: (R, N, D) contextual features after the recurrent layers.
-        logits: (R, T, V) scores of the tokens at each step, with the tokens of ``target`` fed in.
-        target: (R, T) token ids that were fed in, shifted by one step: characters, end, padding.
+        logits: (R, T, V) scores of the classes at each step. The steps of a decoder that says token after token are
+            those of ``target``, which is fed in shifted by one step; those of a CTC decoder are columns of the word.
+        target: (R, T) token ids of the text: characters, end, padding.
+        valid: rows of ``logits`` that count, (R, T) bool.
         attention: what ``Spotter.attention_maps`` returned, where it was asked.
     """
 
@@ -31,6 +34,7 @@ class Reading:
     context: Tensor
     logits: Tensor
     target: Tensor
+    valid: Tensor
     attention: Tensor | None = None
 
     def words(self, order: Tensor) -> "Reading":
@@ -140,6 +144,18 @@ class Spotter(ABC):
     @abstractmethod
     def decode(self, context: Tensor, tokens: Tensor) -> Tensor:
         """(R, T, V) logits over contextual features (R, N, D) with other tokens (R, T) fed in."""
+
+    def log_likelihood(self, log_probs: Tensor, target: Tensor) -> Tensor:
+        """(R,) log-probabilities of texts, given the distributions (R, T, V) of a reading's steps.
+
+        Args:
+            target: (R, S) token ids.
+        """
+        return step_log_likelihood(log_probs, target)
+
+    def best_tokens(self, logits: Tensor, valid: Tensor) -> Tensor:
+        """(R, S) token ids that logits (R, T, V) say, padding where no step counts; equal for equal texts."""
+        return logits.argmax(dim=-1).masked_fill(~valid, PAD)
 
     def read(self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None) -> Reading:
         """Read words whose places are given (see ``pool``), with their own characters fed in."""

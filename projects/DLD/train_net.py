@@ -3,6 +3,7 @@
 
     python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_R50.yaml --num-gpus 8
     python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_R50.yaml --num-gpus 8 --resume
+    python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_R50.yaml configs/Light.yaml
     python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_R50.yaml --eval-only \\
         MODEL.WEIGHTS output/model_best.pth
 
@@ -24,26 +25,27 @@ from detectron2.config import CfgNode
 from detectron2.engine import default_argument_parser, default_setup, launch
 from detectron2.utils import comm
 
+from dld_spotter.command_line import ConfigArgumentParser
 from dld_spotter.config import load_cfg
 from dld_spotter.data.text_json import register_custom
 from dld_spotter.engine import TextCheckpointer, Trainer
 from dld_spotter.engine.recipe import require_recipe
 from dld_spotter.engine.terminal import describe_mistake, set_up_loggers
-from dld_spotter.pretrained import find_config
 
 logger = logging.getLogger("dld_spotter.train_net")
 
 
 def setup(args: argparse.Namespace) -> CfgNode:
     """The frozen config of the command line; data sets, loggers and OUTPUT_DIR are ready afterwards."""
-    args.config_file = find_config(args.config_file)  # Detectron2 writes the file into the log
     cfg = load_cfg(args.config_file, args.opts)
     if not args.eval_only:
         require_recipe(args.config_file, args.opts)
     register_custom(cfg)
     cfg.freeze()
     set_up_loggers(cfg.OUTPUT_DIR, comm.get_rank())
-    default_setup(cfg, args)
+    # Without the file: Detectron2 would write it into the log, where the whole config follows anyway.
+    default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": ""}))
+    logger.info("Config files: %s", " ".join(args.config_file or ["(none)"]))
     logger.info("Config, model and details are in %s/log.txt.", cfg.OUTPUT_DIR)
     return cfg
 
@@ -74,9 +76,22 @@ def main(args: argparse.Namespace) -> dict | None:
         raise
 
 
+def get_parser() -> ConfigArgumentParser:
+    """Detectron2's arguments; ``--config-file`` takes several files."""
+    parser = ConfigArgumentParser(
+        parents=[default_argument_parser()],
+        add_help=False,
+        conflict_handler="resolve",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_config_file(required=False)
+    return parser
+
+
 def run(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and start the processes; 0, or 1 after one sentence on what is wrong."""
-    args = default_argument_parser().parse_args(argv)
+    args = get_parser().parse_args(argv)
     try:
         launch(
             main,

@@ -23,7 +23,7 @@ from dld_spotter.engine.selector_fitting import (
     measure_scale_losses,
     mirrored,
 )
-from dld_spotter.modeling.rescale import rescale_images, rescale_words
+from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
 from dld_spotter.modeling.spotter import readable_words, target_tokens
 
 SCALES = (0.5, 1.0)

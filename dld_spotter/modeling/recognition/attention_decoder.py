@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dld_spotter.data.charset import END, PAD, START
+from dld_spotter.modeling.recognition.likelihood import step_log_likelihood
 
 
 class DecoderState(NamedTuple):
@@ -43,6 +44,7 @@ class AttentionDecoder(nn.Module):
     def __init__(self, num_tokens: int, context_size: int, hidden_size: int):
         super().__init__()
         self.num_tokens = num_tokens
+        self.context_size = context_size
         self.hidden_size = hidden_size
         self.key = nn.Linear(context_size, hidden_size)
         self.query = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -106,6 +108,18 @@ class AttentionDecoder(nn.Module):
             hidden.append(state.hidden)
         return self.classify(torch.cat(hidden, dim=1))
 
+    def valid_steps(self, logits: Tensor, target: Tensor) -> Tensor:
+        """(R, T) bool: the steps up to the end token count."""
+        return target != PAD
+
+    def log_likelihood(self, log_probs: Tensor, target: Tensor) -> Tensor:
+        """(R,) log-probabilities of the target, of ``log_probs`` (R, T, V) with the target fed in."""
+        return step_log_likelihood(log_probs, target)
+
+    def best_tokens(self, logits: Tensor, valid: Tensor) -> Tensor:
+        """(R, T) likeliest tokens, padding where no step counts."""
+        return logits.argmax(dim=-1).masked_fill(~valid, PAD)
+
     def glimpses(self, context: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """What each step of ``forward`` looks at: attention (R, T, N), and the glimpses that it makes, (R, T, D)."""
         previous = F.pad(target[:, :-1], (1, 0), value=START)
@@ -148,6 +162,12 @@ class AttentionDecoder(nn.Module):
         steps = (tokens != PAD).sum(dim=1).clamp(min=1)
         return tokens, (torch.stack(log_probs, dim=1).sum(dim=1) / steps).exp()
 
+    def beam_search(self, context: Tensor, width: int, max_steps: int) -> tuple[Tensor, Tensor]:
+        """(R, width, T) token ids and (R, width) log-probabilities, best first (see ``recognition.beam_search``)."""
+        from dld_spotter.modeling.recognition.attention_beam_search import beam_search
+
+        return beam_search(self, context, width, max_steps)
+
 
 def token_log_probs(logits: Tensor) -> Tensor:
     """Log-probabilities of the tokens that can be said: padding is no token of a word."""
@@ -161,7 +181,7 @@ def kaiming_matrices(module: nn.Module) -> None:
     """Draw every matrix of a module from Kaiming's normal distribution, as the authors' recogniser does.
 
     With PyTorch's smaller defaults the contextual features of different words start nearly alike, and a reader stays
-    for hundreds of updates at what it can say without looking ("What makes it read" in projects/DLD/experiments.md).
+    for hundreds of updates at what it can say without looking (see docs/research-log.md, "Initialisation").
     """
     for parameter in module.parameters():
         if parameter.dim() == 2:

@@ -13,7 +13,7 @@ from fvcore.nn import weight_init
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dld_spotter.modeling.tiles import convolve_tiles, needed_tiles, worthwhile
+from dld_spotter.modeling.acceleration.tiled_convolutions import convolve_tiles, needed_tiles, worthwhile
 from dld_spotter.structures import WordPolygons, grid_points
 
 # Sample points a bin and axis by which the share of a bin inside the word is estimated.

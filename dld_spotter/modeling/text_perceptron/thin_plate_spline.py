@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from dld_spotter.modeling.acceleration.tiled_convolutions import convolve_tiles, needed_tiles, worthwhile
 from dld_spotter.modeling.recognition.masked_pooler import WordUpsampler
-from dld_spotter.modeling.tiles import convolve_tiles, needed_tiles, worthwhile
 
 
 def thin_plate_spline(number: int, size: tuple[int, int]) -> Tensor:
