@@ -14,7 +14,6 @@ from detectron2.engine import default_setup
 from detectron2.layers import nms
 from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import Boxes, Instances
-from dld_spotter.modeling.recognition.roi_feature_recogniser_spotter import TextHeadSpotter
 from torch import nn
 from torch.nn import functional as F
 
@@ -22,6 +21,7 @@ from dld_spotter import load_cfg
 from dld_spotter.data.text_json import register_custom
 from dld_spotter.engine import Trainer
 from dld_spotter.modeling.recognition.roi_feature_recogniser import build_text_head
+from dld_spotter.modeling.recognition.text_head_spotter import TextHeadSpotter
 from dld_spotter.modeling.segmentation_spotter import SegmentationSpotter
 from dld_spotter.modeling.spotter import readable_words
 
