@@ -111,6 +111,8 @@ def _add_distillation(cfg: CN) -> None:
     selector = cfg.MODEL.RESOLUTION_SELECTOR = CN()
     # Its class, of RESOLUTION_SELECTOR_REGISTRY.
     selector.NAME = "ResidualSelector"
+    # For "BackboneSelector": factor on height and width at which it sees the image.
+    selector.SCALE = 0.3
     # Channels of its first block; each later block has twice as many.
     selector.WIDTH = 32
     # Normalisation, as in ROI_TEXT_HEAD.NORM.
