@@ -1,4 +1,4 @@
-"""The selector on the detector's backbone: what it sees, what learns, and that other images of a batch change nothing."""
+"""The selector on the detector's backbone: what it sees and what learns; other images of a batch change nothing."""
 
 import torch
 from detectron2.structures import ImageList
