@@ -33,7 +33,7 @@ def image_problem(image: Any) -> Finding | None:
     for key in ("height", "width"):
         if not is_id(image[key]) or not 1 <= image[key] <= MAX_COORDINATE:
             return "wrong_type", f"{key} is {shown(image[key])}, not a whole number from 1 to {MAX_COORDINATE:,}."
-    return _name_problem(image["file_name"])
+    return name_problem(image["file_name"])
 
 
 def word_problem(annotation: dict) -> Finding | None:
@@ -80,7 +80,7 @@ def is_empty(parts: Any) -> bool:
     return not parts or parts == [[]]
 
 
-def _name_problem(name: Any) -> Finding | None:
+def name_problem(name: Any) -> Finding | None:
     """What is wrong with the path of an image, which must not lead out of the image folder."""
     if not isinstance(name, str) or not name:
         return "wrong_type", f"file_name is {shown(name)}, not a path."

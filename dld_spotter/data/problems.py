@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 Severity = Literal["error", "warning"]
 
 _LONGEST = 500  # characters of a message, and of a name in it
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxlist, _REPR.maxdict, _REPR.maxtuple = 3, 12, 6, 12
@@ -75,6 +75,14 @@ class Problems:
     def guard(self, kind: str, image: Any = None, annotation: Any = None) -> "Guard":
         """A block of code that reads one entry; whatever it raises is counted, and the code after the block goes on."""
         return Guard(self, kind, image, annotation)
+
+    def report(self) -> str:
+        """How many problems of each kind there are, errors first, each with those that were kept; a line each."""
+        lines = []
+        for (severity, kind), count in sorted(self.counts.items()):
+            lines.append(f"{severity} {kind}: {count}\n")
+            lines += [f"    {problem}\n" for problem in self.kept if problem[:2] == (severity, kind)]
+        return "".join(lines)
 
     def count(self, severity: Severity) -> int:
         return sum(count for (found, _), count in self.counts.items() if found == severity)

@@ -3,8 +3,9 @@
 from PIL import Image
 
 from dld_spotter.data.converters import CONVERTERS
-from dld_spotter.data.converters.common import TextFile
+from dld_spotter.data.converters.reading import read_words
 from dld_spotter.data.problems import Problems
+from dld_spotter.data.text_files import TextFile
 
 QUAD = [10, 10, 30, 10, 30, 20, 10, 20]
 
@@ -26,8 +27,9 @@ def convert(name, images, annotations, **options):
 
 
 def read(data, reader, name="gt_img_1.txt"):
+    """The words of one file, and what was noted."""
     problems = Problems("test")
-    return reader(TextFile(name, lambda: data), problems), problems
+    return read_words(reader(TextFile(name, lambda: data), problems), problems, None, name), problems
 
 
 def kinds(problems):
