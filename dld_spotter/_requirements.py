@@ -1,7 +1,11 @@
-"""Importing this says in one sentence what to do when Detectron2 is missing or broken; the package does so first."""
+"""Importing this says in one sentence what to do when Detectron2 is missing or broken; the package does so first.
+
+It also silences what Detectron2 makes torch warn of, each warning by itself: a user can do nothing about them.
+"""
 
 import importlib
 import importlib.util
+import logging
 import warnings
 
 from dld_spotter.resources import resource
@@ -39,4 +43,16 @@ def check_detectron2() -> None:
         ) from error
 
 
+# Loggers of torch -> their function that warns of what Detectron2 does: asking whether fx traces, looking for CUDA.
+_NOISE = {"torch.fx._symbolic_trace": "is_fx_tracing_warning", "torch.utils.cpp_extension": "_find_cuda_home"}
+
+
+def silence_detectron2() -> None:
+    """Ignore these warnings, and torch's of the meshgrid of Detectron2's anchors; all others stay."""
+    warnings.filterwarnings("ignore", "torch.meshgrid: in an upcoming release", UserWarning, r"torch\.functional")
+    for name, function in _NOISE.items():
+        logging.getLogger(name).addFilter(lambda record, function=function: record.funcName != function)
+
+
+silence_detectron2()
 check_detectron2()

@@ -20,13 +20,14 @@ from torch.nn import functional as F
 from dld_spotter import load_cfg
 from dld_spotter.data.text_json import register_custom
 from dld_spotter.engine import Trainer
-from dld_spotter.modeling.map_spotter import MapSpotter
-from dld_spotter.modeling.recognition.text_head import build_text_head
+from dld_spotter.modeling.recognition.roi_feature_recogniser import build_text_head
+from dld_spotter.modeling.recognition.text_head_spotter import TextHeadSpotter
+from dld_spotter.modeling.segmentation_spotter import SegmentationSpotter
 from dld_spotter.modeling.spotter import readable_words
 
 
 @META_ARCH_REGISTRY.register()
-class DenseBoxSpotter(MapSpotter):
+class DenseBoxSpotter(SegmentationSpotter, TextHeadSpotter):
     """A score and four distances to the word's sides at each cell; the project's recogniser for the text."""
 
     @configurable
@@ -79,27 +80,14 @@ class DenseBoxSpotter(MapSpotter):
             words = Instances(size, pred_boxes=boxes[kept], scores=scores[kept], pred_classes=torch.zeros_like(kept))
             words.pred_masks = feature.new_ones(len(kept), 1, 28, 28)  # the whole box
             found.append(words)
-        self.text_head.inference(feature, found)
+        self.text_head.inference(self.feature_source(images, {self.in_feature: feature}), found)
         return found
 
     def pool(self, images, words, features=None):
-        feature = self.feature_map(images) if features is None else features[self.in_feature]
-        return self.text_head.pool_words(feature, words)
+        return self.text_head.pool_words(self.feature_source(images, features), words)
 
-    def recognize(self, roi, target):
-        return self.text_head.recognize(roi, target)
-
-    def greedy(self, roi):
-        return self.text_head.greedy(roi)
-
-    def reading_losses(self, reading):
-        return self.text_head.losses(reading)
-
-    def decode(self, context, tokens):
-        return self.text_head.decoder(context, tokens)
-
-    def beam_search(self, reading, width):
-        return self.text_head.beam_search(reading, width)
+    def recogniser(self):
+        return self.text_head
 
 
 def main(opts):

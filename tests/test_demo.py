@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from fake_spotter import fake_cfg
+from PIL import Image
 from toy import load_script
 
 
@@ -109,6 +110,6 @@ def test_outputs_that_would_lose_something_are_refused(demo, photos, capsys):
 def test_show_opens_a_viewer_for_each_image(demo, photos, monkeypatch):
     folder, config = photos
     shown = []
-    monkeypatch.setattr(demo.Image.Image, "show", lambda image, title: shown.append((title, image.size)))
+    monkeypatch.setattr(Image.Image, "show", lambda image, title: shown.append((title, image.size)))
     assert demo.main(["--config-file", config, "--input", str(folder), "--show"]) == 0
     assert shown == [("a.jpg", (80, 60)), ("b.png", (80, 60))]

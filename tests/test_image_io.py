@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dld_spotter.image_io import ImageError, image_size, list_images, read_image
+from dld_spotter.image_io import ImageError, image_size, read_image
+from dld_spotter.photo_files import list_images
 
 # What a viewer does for each EXIF orientation (EXIF 2.3, table of tag 0x0112), on an (H, W, C) array.
 TO_UPRIGHT = {

@@ -40,9 +40,9 @@ from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine.pp_ocr import classifier_rows, fill_classifier, fill_neck, logits_name
 from dld_spotter.modeling import PPLCNetV4
-from dld_spotter.modeling.recognition.crop_text_head import CropPooler, CropTextHead
-from dld_spotter.modeling.recognition.ctc_text_head import CTCTextHead
-from dld_spotter.modeling.recognition.text_head import build_text_head
+from dld_spotter.modeling.recognition.crop_recogniser import CropPooler, CropTextHead
+from dld_spotter.modeling.recognition.ctc_crop_recogniser import CTCTextHead
+from dld_spotter.modeling.recognition.roi_feature_recogniser import build_text_head
 
 PREFIX = "backbone.bottom_up."
 READER_PREFIX = "roi_heads.text_head."

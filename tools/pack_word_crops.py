@@ -4,6 +4,7 @@
     python tools/pack_word_crops.py --images words/images --annotations words/gt.txt --coordinates words/coords.txt \\
         --output datasets/word_pages
 
+Lines and pictures that cannot be used are left out and reported.
 Train on the pages with MODEL.TEXT.READING_ONLY True; for detection they are too unlike photos.
 """
 
@@ -11,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from dld_spotter.data.problems import Problems
 from dld_spotter.data.word_crops import read_word_crops, write_pages
 
 
@@ -29,19 +31,20 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the pages; 0, or 1 after one sentence on what is wrong with the input."""
+    """Write the pages; 0, or 1 if there was an error in the input."""
     parser = get_parser()
     args = parser.parse_args(argv)
     if args.rounds < 1 or min(args.size) < 1:
         parser.error("--rounds and --size must be 1 or more.")
+    problems = Problems(str(args.annotations), keep=3)
     try:
-        crops = read_word_crops(args.images, args.annotations, args.coordinates)
+        crops = read_word_crops(args.images, args.annotations, problems, args.coordinates)
         path = write_pages(crops, args.output, size=tuple(args.size), rounds=args.rounds, seed=args.seed)
     except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{problems.report()}error: {error}", file=sys.stderr)
         return 1
-    print(f"{path}: {len(crops)} words, {args.rounds} times each")
-    return 0
+    print(f"{problems.report()}{path}: {len(crops)} words, {args.rounds} times each")
+    return int(problems.count("error") > 0)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ import argparse
 import inspect
 import logging
 import sys
-from collections import Counter
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +19,8 @@ from tqdm import tqdm
 
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.converters import CONVERTERS, write_samples
-from dld_spotter.data.text_json import Problem, check_text_json
-from dld_spotter.data.text_validation import Problems
+from dld_spotter.data.problems import Problems
+from dld_spotter.data.text_json import check_text_json
 
 OPTIONS = ("points", "scripts", "negatives", "characters", "min_size", "split", "text_field")
 
@@ -39,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
             if getattr(args, name) is None:
                 parser.error(f"to convert, give FORMAT, --annotations and --output ({name} is missing)")
         return convert(args)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
@@ -83,46 +81,42 @@ def convert(args: argparse.Namespace) -> int:
     foreign = sorted(options.keys() - inspect.signature(converter).parameters.keys())
     if foreign:
         raise ValueError(f"{args.format} has no option --{foreign[0].replace('_', '-')}.")
+    if args.output.is_file() and not is_text_json(args.output):
+        raise ValueError(f"{args.output} is there already, and is no file in our format; give another --output.")
     problems = Problems(str(args.annotations), keep=args.examples)
-    source = converter(args.images, args.annotations, problems, **options)
-    info = {"source": args.format, "annotations": args.annotations.name, **options}
-    with tqdm(source.samples, total=source.total, unit=" images") as samples:
-        summary = write_samples(samples, args.output, info)
-    report(problems.counts, problems.kept)
+    try:
+        source = converter(args.images, args.annotations, problems, **options)
+        info = {"source": args.format, "annotations": ascii(args.annotations.name)[1:-1], **options}
+        with tqdm(source.samples, total=source.total, unit=" images") as samples:
+            summary = write_samples(samples, args.output, info)
+    finally:
+        sys.stdout.write(problems.report())
     sys.stdout.write(f"{args.output}: {summary}\n")
     return int(problems.count("error") > 0)
+
+
+def is_text_json(path: Path) -> bool:
+    """Whether a file begins as those that this command writes do."""
+    with path.open("rb") as file:
+        return file.read(9).startswith(b'{"info":')
 
 
 def check(args: argparse.Namespace) -> int:
     """Check a file in our format, and print what was found."""
     charset = None if args.charset is None else Charset.load(args.charset)
-    found = check_text_json(
+    problems = Problems(str(args.check), keep=args.examples)
+    for found in check_text_json(
         str(args.check),
         str(args.images),
         charset,
         args.max_length,
         read_images=not args.skip_images,
         progress=partial(tqdm, unit=" images"),
-    )
-    counts = Counter((problem.severity, problem.kind) for problem in found)
-    shown: Counter[str] = Counter()
-    examples = []
-    for problem in found:
-        shown[problem.kind] += 1
-        if shown[problem.kind] <= args.examples:
-            examples.append(problem)
-    report(counts, examples)
-    errors = sum(problem.severity == "error" for problem in found)
-    sys.stdout.write(f"{args.check}: {errors} errors, {len(found) - errors} warnings\n")
+    ):
+        problems.add(found.severity, found.kind, found.message, found.image, found.annotation)
+    errors, warnings = problems.count("error"), problems.count("warning")
+    sys.stdout.write(f"{problems.report()}{args.check}: {errors} errors, {warnings} warnings\n")
     return int(errors > 0)
-
-
-def report(counts: Counter, examples: Iterable[Problem]) -> None:
-    """Print how many problems of each kind there are, errors first, with examples."""
-    examples = list(examples)
-    for (severity, kind), count in sorted(counts.items()):
-        sys.stdout.write(f"{severity} {kind}: {count}\n")
-        sys.stdout.writelines(f"    {example}\n" for example in examples if example.kind == kind)
 
 
 if __name__ == "__main__":

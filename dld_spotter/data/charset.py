@@ -4,12 +4,15 @@ Token 0 starts a word and pads its row, token 1 ends it, tokens 2 and up are the
 """
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from dld_spotter.data.text_files import read_text
 
 PAD = START = 0
 END = 1
@@ -32,7 +35,7 @@ class Charset:
     def __init__(self, characters: Iterable[str], source: str = "the given characters"):
         self.characters = tuple(characters)
         self.source = source
-        repeated = sorted({c for c in self.characters if self.characters.count(c) > 1})
+        repeated = sorted(c for c, count in Counter(self.characters).items() if count > 1)
         if repeated:
             raise ValueError(f"{source}: characters {repeated} occur more than once; keep each once.")
         if not self.characters:
@@ -41,15 +44,23 @@ class Charset:
 
     @classmethod
     def load(cls, name_or_path: str) -> "Charset":
-        """A built-in set by its name, or the characters of a UTF-8 file (line breaks are ignored)."""
+        """A built-in set by its name, or the characters of a text file in Unicode (ends of lines are ignored).
+
+        Raises:
+            FileNotFoundError: there is no such set or file.
+            ValueError: the file is no text in Unicode, is empty, or holds a character twice or a control character.
+        """
         path = _BUILT_IN / f"{name_or_path}.txt"
         if not path.is_file():
             path = Path(name_or_path)
         if not path.is_file():
             built_in = sorted(p.stem for p in _BUILT_IN.glob("*.txt"))
             raise FileNotFoundError(f"MODEL.TEXT.CHARSET '{name_or_path}' is neither a file nor one of {built_in}.")
-        text = path.read_text(encoding="utf-8-sig")
-        return cls(unicodedata.normalize("NFC", text.replace("\r", "").replace("\n", "")), str(path))
+        text = unicodedata.normalize("NFC", read_text(path).replace("\n", ""))
+        control = sorted(c for c in set(text) if unicodedata.category(c) == "Cc")
+        if control:
+            raise ValueError(f"{path}: holds the control characters {control[:10]}; remove them.")
+        return cls(text, str(path))
 
     @property
     def num_tokens(self) -> int:

@@ -7,7 +7,6 @@ each process that loads them. Detectron2 then keeps the records serialised (abou
 them with the loader's workers.
 """
 
-import json
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -17,7 +16,9 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from dld_spotter.data.charset import Charset
-from dld_spotter.data.text_validation import Problem, Problems, group_annotations, image_records, word_records
+from dld_spotter.data.problems import Problem, Problems
+from dld_spotter.data.text_files import read_json
+from dld_spotter.data.text_validation import group_annotations, image_records, word_records
 from dld_spotter.data.text_writer import TextJsonWriter, write_text_json
 from dld_spotter.image_io import ImageError, read_image
 
@@ -38,11 +39,19 @@ LISTED = 10  # problems spelled out in an error; the rest is counted
 CHECK_COMMAND = "tools/prepare_dataset.py --check {json_file} --images {image_root}"
 
 
-def load_text_json(json_file: str, image_root: str) -> list[dict]:
+def load_text_json(
+    json_file: str | os.PathLike, image_root: str | os.PathLike | None = None, *, as_annotated: bool = False
+) -> list[dict]:
     """Detectron2's records of one text JSON, with every outline clockwise, simple and inside its image.
 
     What can be mended is mended and counted in one log entry: outlines that cross themselves or leave the image, words
     without text (they become don't care), outlines without an area or wholly outside and repeated words (left out).
+
+    Args:
+        image_root: the folder that ``file_name`` is relative to. Without it no image needs to be there, and the
+            records' file names stay relative.
+        as_annotated: the same words, but with their outlines as they stand in the file, neither turned, repaired nor
+            clipped: the ground truth of an evaluation.
 
     Returns:
         one dict an image: file_name, image_id, height, width and annotations, each of them with id, bbox (x1, y1,
@@ -54,12 +63,13 @@ def load_text_json(json_file: str, image_root: str) -> list[dict]:
         ValueError: it is not our format, or has problems that cannot be mended; up to ten are listed.
     """
     problems = Problems(str(json_file), keep=LISTED)
-    records = _parse(json_file, image_root, problems)
-    _find_missing_images(records, problems)
+    records = _parse(json_file, image_root, problems, as_annotated=as_annotated)
+    if image_root is not None:
+        _find_missing_images(records, problems)
     errors = problems.count("error")
     if errors:
         listed = problems.of("error")[:LISTED]
-        command = CHECK_COMMAND.format(json_file=json_file, image_root=image_root)
+        command = CHECK_COMMAND.format(json_file=json_file, image_root=image_root or "IMAGES")
         raise ValueError(
             f"{json_file}: {errors} problem{'s' * (errors > 1)} must be solved first"
             f"{f', of which {len(listed)} are' * (errors > len(listed))}:\n  "
@@ -165,27 +175,31 @@ def require_dataset(name: str) -> None:
     )
 
 
-def _parse(json_file: str, image_root: str, problems: Problems) -> list[dict]:
+def _parse(
+    json_file: str | os.PathLike,
+    image_root: str | os.PathLike | None,
+    problems: Problems,
+    *,
+    as_annotated: bool = False,
+) -> list[dict]:
     """Records of the entries that are in order or could be mended."""
     raw = _read(json_file)
-    records = image_records(raw["images"], image_root, problems)
+    records = image_records(raw["images"], os.fspath(image_root or ""), problems)
     groups = group_annotations(raw["annotations"], records, problems)
     for image_id, record in records.items():
-        record["annotations"] = word_records(groups.pop(image_id), record, problems)
+        annotations = groups.pop(image_id)
+        record["annotations"] = word_records(annotations, record, problems, as_annotated=as_annotated)
     return list(records.values())
 
 
-def _read(json_file: str) -> dict:
+def _read(json_file: str | os.PathLike) -> dict:
     try:
-        with open(json_file, encoding="utf-8-sig") as file:
-            raw = json.load(file)
+        raw = read_json(json_file)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"there is no annotation file {json_file}. Make it with tools/prepare_dataset.py (datasets/README.md says "
             "how), or set DETECTRON2_DATASETS to the folder that holds your data sets."
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{json_file} is not a JSON file in UTF-8: {error}.") from error
     for key in ("images", "annotations"):
         if not isinstance(raw, dict) or not isinstance(raw.get(key), list):
             raise ValueError(
@@ -202,11 +216,22 @@ def _find_missing_images(records: list[dict], problems: Problems) -> set[str]:
     for record in records:
         folder, name = os.path.split(record["file_name"])
         if folder not in folders:
-            folders[folder] = set(os.listdir(folder or ".")) if os.path.isdir(folder or ".") else set()
+            folders[folder] = _regular_files(folder or ".")
         if name not in folders[folder]:
             missing.add(record["file_name"])
-            problems.error("missing_image", "there is no such file; is the image folder right?", record["file_name"])
+            message = "there is no such file (pipes and devices are none); is the image folder right?"
+            problems.error("missing_image", message, record["file_name"])
     return missing
+
+
+def _regular_files(folder: str) -> set[str]:
+    """Names in a folder of files that can be read to their end."""
+    if not os.path.isdir(folder):
+        return set()
+    with os.scandir(folder) as entries:
+        return {
+            entry.name for entry in entries if (os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file())
+        }
 
 
 def _check_words(record: dict, charset: Charset | None, max_length: int | None, problems: Problems) -> None:

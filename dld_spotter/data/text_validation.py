@@ -1,13 +1,21 @@
-"""Checks of our text JSON: what is wrong in which image and annotation, and what can be mended."""
+"""Our text JSON's entries as Detectron2's records: mended where they can be, reported where they cannot."""
 
-import math
 import os
-from collections import Counter
+import posixpath
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 from detectron2.structures import BoxMode
 
+from dld_spotter.data.annotation_checks import (
+    clean_text,
+    image_problem,
+    is_dont_care,
+    is_empty,
+    is_id,
+    text_problem,
+    word_problem,
+)
+from dld_spotter.data.problems import Problem, Problems, shown
 from dld_spotter.geometry import (
     as_points,
     clip_polygon,
@@ -18,53 +26,11 @@ from dld_spotter.geometry import (
     repair_polygon,
 )
 
+__all__ = ["DONT_CARE", "Problem", "Problems", "group_annotations", "image_records", "word_records"]
+
 DONT_CARE = "###"
 
-
-class Problem(NamedTuple):
-    """One finding. An "error" stops a training run; a "warning" is mended or, for words, left out."""
-
-    severity: str
-    kind: str
-    file: str
-    image: str | None
-    annotation: int | str | None
-    message: str
-
-    def __str__(self) -> str:
-        where = self.file
-        if self.image is not None:
-            where += f", image {self.image}"
-        if self.annotation is not None:
-            where += f", annotation {self.annotation}"
-        return f"{where}: {self.message}"
-
-
-class Problems:
-    """Counts findings by kind and keeps the first few of each kind (all of them with ``keep=None``)."""
-
-    def __init__(self, file: str, keep: int | None = None):
-        self.file = file
-        self.counts: Counter[tuple[str, str]] = Counter()
-        self.kept: list[Problem] = []
-        self._keep = keep
-
-    def add(self, severity: str, kind: str, message: str, image: Any = None, annotation: Any = None) -> None:
-        self.counts[severity, kind] += 1
-        if self._keep is None or self.counts[severity, kind] <= self._keep:
-            self.kept.append(Problem(severity, kind, self.file, image, annotation, message))
-
-    def error(self, kind: str, message: str, image: Any = None, annotation: Any = None) -> None:
-        self.add("error", kind, message, image, annotation)
-
-    def warning(self, kind: str, message: str, image: Any = None, annotation: Any = None) -> None:
-        self.add("warning", kind, message, image, annotation)
-
-    def count(self, severity: str) -> int:
-        return sum(count for (found, _), count in self.counts.items() if found == severity)
-
-    def of(self, severity: str) -> list[Problem]:
-        return [problem for problem in self.kept if problem.severity == severity]
+Place = tuple[str, int]  # file_name of the image, id of the annotation
 
 
 def image_records(images: Sequence, image_root: str, problems: Problems) -> dict[int, dict]:
@@ -72,12 +38,12 @@ def image_records(images: Sequence, image_root: str, problems: Problems) -> dict
     records: dict[int, dict] = {}
     names: set[str] = set()
     for index, image in enumerate(images):
-        problem = _image_problem(image)
+        problem = image_problem(image)
         if problem is not None:
-            name = image.get("file_name", f"number {index}") if isinstance(image, dict) else f"number {index}"
-            problems.error(*problem, image=name)
+            name = image.get("file_name") if isinstance(image, dict) else None
+            problems.error(*problem, image=name if isinstance(name, str) and name else f"number {index}")
             continue
-        name = image["file_name"]
+        name = posixpath.normpath(image["file_name"])
         if image["id"] in records:
             problems.error("duplicate_image_id", f"id {image['id']} occurs before; give each its own.", name)
         elif name in names:
@@ -85,7 +51,7 @@ def image_records(images: Sequence, image_root: str, problems: Problems) -> dict
         else:
             names.add(name)
             records[image["id"]] = {
-                "file_name": os.path.join(image_root, name),
+                "file_name": os.path.join(image_root, image["file_name"]),
                 "image_id": image["id"],
                 "height": image["height"],
                 "width": image["width"],
@@ -110,8 +76,8 @@ def group_annotations(annotations: list, records: dict[int, dict], problems: Pro
         number = annotation.get("id", f"number {index}")
         if missing:
             problems.error("missing_field", f"has no {' and no '.join(missing)}.", None, number)
-        elif not _is_integer(number) or not _is_integer(annotation["image_id"]):
-            problems.error("wrong_type", "id and image_id must be whole numbers.", None, number)
+        elif not is_id(number) or not is_id(annotation["image_id"]):
+            problems.error("wrong_type", "id and image_id must be whole numbers of 64 bits.", None, number)
         elif annotation["image_id"] not in groups:
             problems.error("unknown_image", f"image_id {annotation['image_id']} is not among the images.", None, number)
         elif number in seen:
@@ -123,95 +89,41 @@ def group_annotations(annotations: list, records: dict[int, dict], problems: Pro
     return groups
 
 
-def word_records(annotations: Sequence[dict], record: dict, problems: Problems) -> list[dict]:
-    """The words of one image in the form of Detectron2's records; mended, or left out where they cannot be."""
-    words, seen = [], set()
+def word_records(
+    annotations: Sequence[dict], record: dict, problems: Problems, *, as_annotated: bool = False
+) -> list[dict]:
+    """The words of one image in the form of Detectron2's records; mended, or left out where they cannot be.
+
+    Args:
+        as_annotated: the same words, but with their outlines as they stand in the file.
+    """
+    words: list[dict] = []
+    seen: set[tuple] = set()
     for annotation in annotations:
         where = (record["file_name"], annotation["id"])
-        problem = _word_problem(annotation)
-        if problem is not None:
-            problems.error(*problem, *where)
-            continue
-        outline = _mend_outline(_flat_outline(annotation, problems, where), record, problems, where)
-        if outline is None:
-            continue
-        text, ignore = _mend_text(annotation, problems, where)
-        key = (text, *outline)
-        if key in seen:
-            problems.warning("duplicate_annotation", f"repeats another word ('{text}'); left out.", *where)
-            continue
-        seen.add(key)
-        words.append(_word_record(annotation, outline, text, ignore))
+        with problems.guard("unusable", *where):
+            problem = word_problem(annotation)
+            if problem is not None:
+                problems.error(*problem, *where)
+                continue
+            given = _flat_outline(annotation, problems, where)
+            outline = _mend_outline(given, record, problems, where)
+            if outline is None:
+                continue
+            text, ignore = _mend_text(annotation, problems, where)
+            key = (text, *outline)
+            if key in seen:
+                problems.warning("duplicate_annotation", f"repeats another word ('{text}'); left out.", *where)
+                continue
+            seen.add(key)
+            words.append(_word_record(annotation, given if as_annotated else outline, text, ignore))
     return words
 
 
-def _image_problem(image: Any) -> tuple[str, str] | None:
-    """Kind and message of what is wrong with an entry of "images"."""
-    if not isinstance(image, dict):
-        return "wrong_type", f"the entry is a {type(image).__name__}, not an object."
-    missing = [key for key in ("id", "file_name", "height", "width") if key not in image]
-    if missing:
-        return "missing_field", f"has no {', '.join(missing)}."
-    if not _is_integer(image["id"]):
-        return "wrong_type", f"id is {image['id']!r}, not a whole number."
-    if not isinstance(image["file_name"], str) or not image["file_name"]:
-        return "wrong_type", f"file_name is {image['file_name']!r}, not a path."
-    for key in ("height", "width"):
-        if not _is_integer(image[key]) or image[key] < 1:
-            return "wrong_type", f"{key} is {image[key]!r}, not a positive whole number."
-    return None
-
-
-def _word_problem(annotation: dict) -> tuple[str, str] | None:
-    """Kind and message of what cannot be mended in an annotation."""
-    text, ignore = annotation.get("text"), annotation.get("ignore", 0)
-    if ignore not in (0, 1):
-        return "wrong_type", f"ignore is {ignore!r}; use 1 (don't care) or 0."
-    if text is None and not ignore and not annotation.get("iscrowd"):
-        return "missing_field", 'has no text; add the word, or "ignore": 1.'
-    if text is not None and not isinstance(text, str):
-        return "wrong_type", f"text is {text!r}, not a string; put it between quotes."
-    return _outline_problem(annotation.get("segmentation"), annotation.get("bbox")) or _characters_problem(
-        annotation.get("characters")
-    )
-
-
-def _characters_problem(boxes: Any) -> tuple[str, str] | None:
-    """Kind and message of what is wrong with the boxes of a word's characters, which are optional."""
-    if boxes is None:
-        return None
-    if not isinstance(boxes, list) or not all(isinstance(box, list) and len(box) == 8 for box in boxes):
-        return "wrong_type", "characters must be a list of boxes of eight numbers, [[x1, y1, ..., x4, y4], ...]."
-    return next(filter(None, map(_numbers_problem, boxes)), None)
-
-
-def _outline_problem(parts: Any, box: Any) -> tuple[str, str] | None:
-    """Kind and message of what is wrong with a segmentation or, in its absence, with a box."""
-    if not parts and box is None:
-        return "missing_field", "has neither segmentation nor bbox."
-    if not parts and (not isinstance(box, list) or len(box) != 4):
-        return "wrong_type", f"bbox is {box!r}; use [x, y, width, height]."
-    parts = parts or [box]
-    if not isinstance(parts, list) or not all(isinstance(part, list) for part in parts):
-        return "wrong_type", "segmentation must be [[x1, y1, x2, y2, ...]] (masks in run lengths are not read)."
-    return next(filter(None, map(_numbers_problem, parts)), None)
-
-
-def _numbers_problem(part: list) -> tuple[str, str] | None:
-    """Kind and message of what is wrong with the numbers of one outline."""
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in part):
-        return "wrong_type", f"the outline {part} holds something that is not a number."
-    if not all(map(math.isfinite, part)):
-        return "not_finite", f"the outline {part} holds NaN or infinity."
-    if len(part) % 2 or not part:
-        return "odd_coordinates", f"the outline has {len(part)} numbers; x and y must come in pairs."
-    return None
-
-
-def _flat_outline(annotation: dict, problems: Problems, where: tuple) -> list[float]:
+def _flat_outline(annotation: dict, problems: Problems, where: Place) -> list[float]:
     """x1, y1, x2, y2, ... of a word; the box's corners where there is no segmentation."""
     parts = annotation.get("segmentation")
-    if not parts:
+    if is_empty(parts):
         x, y, width, height = annotation["bbox"]
         return [x, y, x + width, y, x + width, y + height, x, y + height]
     if len(parts) > 1:
@@ -219,29 +131,29 @@ def _flat_outline(annotation: dict, problems: Problems, where: tuple) -> list[fl
     return max(parts, key=lambda part: abs(polygon_area(part))) if len(parts) > 1 else parts[0]
 
 
-def _mend_outline(outline: list, record: dict, problems: Problems, where: tuple) -> list[float] | None:
+def _mend_outline(outline: list, record: dict, problems: Problems, where: Place) -> list[float] | None:
     """Clockwise, simple and inside the image; None (and a warning) for an outline of which nothing is left."""
     width, height = record["width"], record["height"]
     if _is_plain(outline, width, height):
         return outline
-    points = as_points(outline)
+    points, name = as_points(outline), f"the outline {shown(outline)}"
     if len({tuple(point) for point in points.tolist()}) < 3:
-        problems.warning("too_few_points", f"{outline} has fewer than three distinct points; left out.", *where)
+        problems.warning("too_few_points", f"{name} has fewer than three distinct points; left out.", *where)
         return None
     try:
         if crosses_itself(points):
             points = repair_polygon(points)
-            problems.warning("crosses_itself", f"the outline {outline} crosses itself; repaired.", *where)
+            problems.warning("crosses_itself", f"{name} crosses itself; repaired.", *where)
     except ValueError:
-        problems.warning("no_area", f"the outline {outline} encloses no area; left out.", *where)
+        problems.warning("no_area", f"{name} encloses no area; left out.", *where)
         return None
     clipped = clip_polygon(clockwise(points), width, height)
     if clipped is None:
-        problems.warning("outside", f"the outline {outline} is outside of {width}x{height}; left out.", *where)
+        problems.warning("outside", f"{name} is outside of {width}x{height}; left out.", *where)
         return None
     x1, y1, x2, y2 = polygon_box(points)
     if x1 < 0 or y1 < 0 or x2 > width or y2 > height:
-        problems.warning("clipped", f"the outline {outline} leaves the image, {width}x{height}; clipped.", *where)
+        problems.warning("clipped", f"{name} leaves the image, {width}x{height}; clipped.", *where)
     return clipped.reshape(-1).tolist()
 
 
@@ -263,10 +175,10 @@ def _is_plain(flat: list, width: int, height: int) -> bool:
     return True
 
 
-def _mend_text(annotation: dict, problems: Problems, where: tuple) -> tuple[str, bool]:
-    """The word without outer blanks, and whether it is don't care."""
-    text = (annotation.get("text") or "").strip()
-    ignore = bool(annotation.get("ignore")) or bool(annotation.get("iscrowd"))
+def _mend_text(annotation: dict, problems: Problems, where: Place) -> tuple[str, bool]:
+    """The word without outer blanks, and whether it is don't care; then a text that cannot be used is empty."""
+    text, ignore = annotation.get("text"), is_dont_care(annotation)
+    text = "" if ignore and text_problem(text) else clean_text(text)
     if not ignore and text in ("", DONT_CARE):
         kind = "empty_word" if text == "" else "unmarked_dont_care"
         problems.warning(kind, f"the text is '{text}' but ignore is 0; taken as don't care.", *where)
@@ -288,7 +200,3 @@ def _word_record(annotation: dict, outline: list[float], text: str, ignore: bool
     if annotation.get("characters"):
         word["characters"] = annotation["characters"]
     return word
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

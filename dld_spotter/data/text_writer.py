@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from dld_spotter.data.annotation_checks import Finding, image_problem, word_problem
 from dld_spotter.geometry import as_points, polygon_area, polygon_box
 
 CATEGORIES = [{"id": 1, "name": "text"}]
@@ -18,6 +19,7 @@ class TextJsonWriter:
 
     Annotations go to a second temporary file beside the first, since both lists of a COCO file grow together. An
     exception (Ctrl-C too) inside the ``with`` block removes both and leaves an older file of that name as it was.
+    What would not load again raises ValueError.
 
     Args:
         path: the file to write; its folder is made.
@@ -43,6 +45,7 @@ class TextJsonWriter:
         """Append an image (file_name, height, width). A missing id becomes the next number. Returns its id."""
         self.num_images += 1
         image = {"id": self.num_images, **image}
+        self._refuse(image_problem(image), f"image {self.num_images}")
         self._append(self._images, image, self.num_images)
         return image["id"]
 
@@ -50,6 +53,7 @@ class TextJsonWriter:
         """Append a word: image_id, segmentation ([[x1, y1, ...]]), text, ignore. Returns its id."""
         self.num_annotations += 1
         annotation = complete_annotation(annotation, self.num_annotations)
+        self._refuse(word_problem(annotation), f"annotation {self.num_annotations}")
         self._append(self._annotations, annotation, self.num_annotations)
         return annotation["id"]
 
@@ -70,6 +74,10 @@ class TextJsonWriter:
             self._images.close()
             self._annotations.close()
             temporary.unlink(missing_ok=True)
+
+    def _refuse(self, problem: Finding | None, place: str) -> None:
+        if problem is not None:
+            raise ValueError(f"{self.path}, {place}: {problem[1]}")
 
     @staticmethod
     def _append(file, item: dict, number: int) -> None:

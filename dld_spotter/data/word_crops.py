@@ -7,12 +7,18 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from dld_spotter.data.annotation_checks import name_problem
+from dld_spotter.data.converters.common import box_outline, make_word, numbered_lines
+from dld_spotter.data.converters.text_folders import parse_numbers
+from dld_spotter.data.problems import Problems, Unusable, shown
+from dld_spotter.data.text_files import read_text
 from dld_spotter.data.text_writer import TextJsonWriter
 from dld_spotter.image_io import read_image
 
@@ -28,56 +34,70 @@ class WordCrop:
     Attributes:
         path: of the picture.
         text: what it says.
-        outline: (4, 2) corners of the word in the picture's pixels; None where the picture is the word.
+        outline: (P, 2) corners of the word in the picture's pixels.
+        size: (height, width) of the picture.
     """
 
     path: Path
     text: str
-    outline: np.ndarray | None
+    outline: np.ndarray
+    size: tuple[int, int]
 
 
 def read_word_crops(
-    images: str | os.PathLike, annotations: str | os.PathLike, coordinates: str | os.PathLike | None = None
+    images: str | os.PathLike,
+    annotations: str | os.PathLike,
+    problems: Problems,
+    coordinates: str | os.PathLike | None = None,
 ) -> list[WordCrop]:
     """The crops of an ICDAR word-recognition set.
+
+    Lines and pictures that cannot be used are left out and counted as problems.
 
     Args:
         images: folder of the pictures.
         annotations: text file with ``NAME, "TEXT"`` a line; quotes in the text are escaped with a backslash.
-        coordinates: text file with ``NAME,x1,y1,...,x4,y4`` a line.
+        problems: takes what is found.
+        coordinates: text file with ``NAME,x1,y1,...,x4,y4`` a line; a word without a line fills its picture.
 
     Raises:
-        ValueError: a line that cannot be read, or a file that names no word; the message names it.
-        FileNotFoundError: a file or picture that is not there.
+        ValueError: there is no word, or a file is no text.
+        FileNotFoundError: a text file that is not there.
     """
-    outlines = {} if coordinates is None else dict(_read_coordinates(Path(coordinates)))
+    outlines = {} if coordinates is None else dict(_read_coordinates(coordinates, problems))
     crops = []
-    for number, line in _lines(Path(annotations)):
-        found = _LINE.match(line)
-        if not found:
-            raise ValueError(f'{annotations}, line {number}: expected NAME, "TEXT", found {line!r}.')
-        path = Path(images) / found["name"].strip()
-        if not path.is_file():
-            raise FileNotFoundError(f"{annotations}, line {number}: there is no picture {path}.")
-        crops.append(WordCrop(path, _ESCAPED.sub(r"\1", found["text"]), outlines.get(path.name)))
+    for number, line in numbered_lines(read_text(annotations, partial(problems.warning, "not_utf8"))):
+        with problems.guard("bad_word", annotation=f"line {number}"):
+            crops.append(_read_crop(line.strip(), Path(images), outlines))
     if not crops:
-        raise ValueError(f"{annotations}: the file names no word.")
+        raise ValueError(f"{annotations}: the file names no word that can be used.")
     return crops
 
 
-def _read_coordinates(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    for number, line in _lines(path):
+def _read_coordinates(path: str | os.PathLike, problems: Problems) -> Iterator[tuple[str, list[str]]]:
+    for _, line in numbered_lines(read_text(path, partial(problems.warning, "not_utf8"))):
         name, *values = line.split(",")
-        try:
-            yield name.strip(), np.array(values, dtype=np.float64).reshape(4, 2)
-        except ValueError:
-            raise ValueError(f"{path}, line {number}: expected NAME and 8 numbers, found {line!r}.") from None
+        yield name.strip(), values
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        if line.strip():
-            yield number, line.strip()
+def _read_crop(line: str, images: Path, outlines: dict[str, list[str]]) -> WordCrop:
+    found = _LINE.match(line)
+    if not found:
+        raise ValueError(f'expected NAME, "TEXT", found {shown(line)}')
+    name = found["name"].strip()
+    problem = name_problem(name)
+    if problem is not None:
+        raise Unusable(*problem)
+    path = images / name
+    if not path.is_file():
+        raise Unusable("missing_image", f"there is no picture {path}")
+    height, width = read_image(path).shape[:2]
+    values = outlines.get(path.name)
+    outline = box_outline(0, 0, width, height) if values is None else parse_numbers(values)
+    word = make_word(outline, _ESCAPED.sub(r"\1", found["text"]))
+    if word.ignore:
+        raise Unusable("no_text", "the word has no text that could be learnt", "warning")
+    return WordCrop(path, word.text, np.array(word.outline, dtype=np.float64).reshape(-1, 2), (height, width))
 
 
 @dataclass(frozen=True)
@@ -93,7 +113,7 @@ class PlacedCrop:
 
 
 def pack_pages(
-    sized_crops: Iterable[tuple[WordCrop, tuple[int, int]]],
+    crops: Iterable[WordCrop],
     size: tuple[int, int],
     heights: tuple[float, float],
     generator: np.random.Generator,
@@ -105,7 +125,7 @@ def pack_pages(
     than a page.
 
     Args:
-        sized_crops: crops with their (height, width).
+        crops: in the order in which they are laid out.
         size: (height, width) of a page.
         heights: least and greatest height of a crop on the page, in pixels.
         gap: pixels between two crops, at most; at random.
@@ -115,7 +135,8 @@ def pack_pages(
     """
     pages: list[list[PlacedCrop]] = [[]]
     left = top = bottom = 0
-    for crop, (height, width) in sized_crops:
+    for crop in crops:
+        height, width = crop.size
         factor = 1.0 if heights[0] <= height <= heights[1] else generator.uniform(*heights) / height
         factor = min(factor, size[1] / width, size[0] / height)
         rows, columns = max(1, round(height * factor)), max(1, round(width * factor))
@@ -151,9 +172,8 @@ def write_pages(
     output = Path(output)
     (output / "images").mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
-    sized = [(crop, read_image(crop.path).shape[:2]) for crop in tqdm(crops, unit=" words", desc="sizes")]
-    order = np.concatenate([generator.permutation(len(sized)) for _ in range(rounds)])
-    pages = pack_pages((sized[i] for i in order), size, heights, generator)
+    order = np.concatenate([generator.permutation(len(crops)) for _ in range(rounds)])
+    pages = pack_pages((crops[i] for i in order), size, heights, generator)
     path = output / "pages.json"
     with TextJsonWriter(path, {"description": "pages of word crops", "words": len(crops), "seed": seed}) as writer:
         for number, page in enumerate(tqdm(pages, unit=" pages", desc=str(path))):
@@ -188,12 +208,6 @@ def _picture(placed: PlacedCrop) -> np.ndarray:
 
 
 def annotation(placed: PlacedCrop) -> dict:
-    """The word in the project's JSON format; where its outline is not known, the whole picture is."""
-    outline = placed.crop.outline
-    if outline is None:
-        box = [(0, 0), (placed.width, 0), (placed.width, placed.height), (0, placed.height)]
-        outline = np.array(box, dtype=np.float64)
-    else:
-        outline = np.clip(outline * placed.factor, 0, (placed.width, placed.height))
-    outline = outline + (placed.left, placed.top)
+    """The word in the project's JSON format."""
+    outline = np.clip(placed.crop.outline * placed.factor, 0, (placed.width, placed.height)) + (placed.left, placed.top)
     return {"segmentation": [outline.round(2).ravel().tolist()], "text": placed.crop.text, "ignore": 0}

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 import torch
 
@@ -51,3 +53,22 @@ def test_errors_say_what_to_do(tmp_path):
         Charset("aba", "my file")
     with pytest.raises(ValueError, match="no characters"):
         Charset("")
+
+
+def test_a_large_set_loads_at_once(tmp_path):
+    characters = "".join(map(chr, range(0x4E00, 0x4E00 + 18_000)))
+    (tmp_path / "chinese.txt").write_text(characters, encoding="utf-8")
+    start = time.process_time()
+    charset = Charset.load(str(tmp_path / "chinese.txt"))
+    assert time.process_time() - start < 0.2
+    assert "".join(charset.characters) == characters
+
+
+def test_sets_of_windows_and_damaged_ones(tmp_path):
+    path = tmp_path / "set.txt"
+    path.write_text("αβγ\n", encoding="utf-16")
+    assert Charset.load(str(path)).characters == tuple("αβγ")
+    for content in (b"caf\xe9", b"ab\0", b"a\tb", b"\xff\xfea"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"set\.txt"):
+            Charset.load(str(path))

@@ -1,28 +1,34 @@
 """Benchmarks with a text file an image, with all their quirks, and the real ground truth where it is there."""
 
-import zipfile
+import os
+import time
 from functools import partial
 
 import numpy as np
 import pytest
-from converting import QUAD, add_image, convert, kinds, read
+from helpers.converting import QUAD, add_image, convert, kinds, read
 from PIL import Image, ImageOps
 from toy import real_data
 
 from dld_spotter.data.converters import write_samples
-from dld_spotter.data.converters.common import ImageFolder, annotation_files, make_sample, make_word, upright
+from dld_spotter.data.converters.common import Sample, make_word
+from dld_spotter.data.converters.image_folder import ImageFolder, pair_files
+from dld_spotter.data.converters.mat_reader import MatReader
+from dld_spotter.data.converters.reading import Entry, read_samples, read_words, upright
 from dld_spotter.data.converters.text_folders import (
     parse_icdar2013,
     parse_mlt2017,
+    parse_outline,
     parse_points,
     parse_polygon,
     read_lines,
     thin_out_negatives,
 )
 from dld_spotter.data.converters.totaltext import read_totaltext
-from dld_spotter.data.text_json import load_text_json
+from dld_spotter.data.text_files import TextFile, find_text_files
+from dld_spotter.data.text_json import check_text_json, load_text_json
 from dld_spotter.data.text_validation import Problems, word_records
-from dld_spotter.image_io import ImageError, read_image
+from dld_spotter.image_io import read_image
 
 
 @pytest.mark.parametrize(
@@ -48,6 +54,11 @@ from dld_spotter.image_io import ImageError, read_image
         (parse_polygon, "1,2,3,4,5,6,1,299", [1, 2, 3, 4, 5, 6], "1,299", False),
         (parse_polygon, "1,2,3,4,5,6,####1,299", [1, 2, 3, 4, 5, 6], "1,299", False),
         (parse_polygon, "1,2,3,4,5,6,#######", [1, 2, 3, 4, 5, 6], "###", True),
+        (parse_polygon, "1,2,3,4,5,6,nan,a", [1, 2, 3, 4, 5, 6], "nan,a", False),
+        (parse_polygon, "1,2,3,4,5,6,1_0,a", [1, 2, 3, 4, 5, 6], "1_0,a", False),
+        (parse_icdar2013, '1 ,2\t 3 , 4 "a"', [1, 2, 3, 2, 3, 4, 1, 4], "a", False),
+        (parse_outline, "1,2,3,4.5,-5,6,7,8", [1, 2, 3, 4.5, -5, 6, 7, 8], "", True),
+        (parse_outline, "1,2,3,4,5,6, ", [1, 2, 3, 4, 5, 6], "", True),
     ],
 )
 def test_lines(parse, line, outline, text, ignore):
@@ -65,11 +76,40 @@ def test_lines(parse, line, outline, text, ignore):
         (parse_mlt2017, "1,2,3,4,5,6,7,8,word"),
         (parse_polygon, "word"),
         (parse_polygon, "1,2,3,####word"),
+        (parse_points, "1,2,3,4,5,6,7,1e999,Exit"),
+        (parse_points, "1,2,3,4,5,6,7,2e6,Exit"),
+        (parse_points, f"1,2,3,4,5,6,7,{'9' * 400},Exit"),
+        (parse_points, "1,2,3,4,5,6,7,8,Ex\x07it"),
+        (parse_outline, "1,2,3,4,5,6,7"),
+        (parse_outline, "1,2,3,4,5,6,7,8,Exit"),
     ],
 )
 def test_lines_that_cannot_be_understood(parse, line):
-    with pytest.raises(ValueError, match=r"expected|not numbers|NaN"):
+    with pytest.raises(ValueError, match=r"expected|not a number|infinity|beyond|control|pairs"):
         parse(line)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\n" * 300_000 + b"x",
+        b"x: [[1 2]]" + b"y: [[" * 100_000,
+        b"x:" + b"transcriptions: [" * 50_000,
+        b"x: [[1]], y: [[1]], transcriptions: [" + b"\\'" * 100_000 + b"]",
+        b"1" + b" " * 20_000 + b"2" + b" " * 20_000 + b"3" + b" " * 20_000 + b"4" + b" " * 20_000 + b"x",
+        b'1 2 3 4 "' + b'" ' * 50_000 + b"x",
+        b"1," * 500_000,
+    ],
+)
+def test_no_file_takes_long(data):
+    start = time.process_time()
+    for reader in (
+        partial(read_totaltext, reader=MatReader()),
+        partial(read_lines, parse=parse_icdar2013),
+        partial(read_lines, parse=parse_polygon),
+    ):
+        assert read(data, reader)[0] == []
+    assert time.process_time() - start < 2
 
 
 def test_text_files_with_byte_order_mark_windows_line_ends_and_blank_lines():
@@ -86,58 +126,114 @@ def test_text_files_in_latin_1_are_read_with_a_warning():
     assert kinds(problems) == {("warning", "not_utf8"): 1}
 
 
+def test_text_files_of_windows_are_read():
+    """PowerShell writes UTF-16; editors write Windows-1252, where Latin-1 has control characters."""
+    line = "1,2,3,4,5,6,7,8,it’s"
+    for encoding in ("utf-16", "utf-32"):
+        words, problems = read(line.encode(encoding), partial(read_lines, parse=parse_points))
+        assert [word.text for word in words] == ["it’s"]
+        assert kinds(problems) == {}
+    words, problems = read(line.encode("cp1252"), partial(read_lines, parse=parse_points))
+    assert [word.text for word in words] == ["it’s"]
+    assert kinds(problems) == {("warning", "not_utf8"): 1}
+
+
 def test_a_bad_line_is_named_and_the_others_go_on():
     words, problems = read(b"1,2,3,4,5,6,7,8,a\n\nnonsense\n1,2,3,4,5,6,7,8,b", partial(read_lines, parse=parse_points))
     assert [word.text for word in words] == ["a", "b"]
     (problem,) = problems.kept
-    assert (problem.severity, problem.kind) == ("error", "bad_line")
-    assert "gt_img_1.txt, line 3" in problem.message
+    assert (problem.severity, problem.kind) == ("error", "bad_word")
+    assert problem.annotation == "gt_img_1.txt, line 3"
 
 
 def test_empty_annotation_files():
     assert read(b"", partial(read_lines, parse=parse_points))[0] == []
-    assert read(b"", read_totaltext)[0] == []
+    assert read(b"", partial(read_totaltext, reader=MatReader()))[0] == []
 
 
 # Images and their annotation files
 
 
+def pairs(folder, *names):
+    """Photo of each annotation file that gets one, and what was noted."""
+    problems = Problems("test")
+    files = [TextFile(name, bytes) for name in names]
+    return {file.name: name for file, name in pair_files(files, ImageFolder(folder), problems)}, problems
+
+
 def test_images_are_found_by_the_names_of_annotation_files(tmp_path):
-    for name in ("img_1.jpg", "part/img_2.PNG", "img_3.gif", "img11.JPG", "100.jpg", "x/same.jpg", "y/same.jpg"):
+    for name in (
+        "img_1.jpg",
+        "part/img_2.PNG",
+        "img_3.gif",
+        "img11.JPG",
+        "100.jpg",
+        "x/same.jpg",
+        "y/same.jpg",
+        "s.p.jpg",
+    ):
         add_image(tmp_path, name)
-    folder = ImageFolder(tmp_path)
-    assert folder.find("gt_img_1") == "img_1.jpg"
-    assert folder.find("gt_img_2") == "part/img_2.PNG"
-    assert folder.find("img_3.gif") == "img_3.gif"
-    assert folder.find("poly_gt_img11") == "img11.JPG"
-    assert folder.find("0000011") == "img11.JPG"
-    assert folder.find("gt_100") == "100.jpg"
-    with pytest.raises(ImageError, match="has no image"):
-        folder.find("gt_img_4")
-    with pytest.raises(ImageError, match="fits x/same.jpg, y/same.jpg"):
-        folder.find("gt_same")
+    found, problems = pairs(
+        tmp_path, "gt_img_1.txt", "gt/gt_img_2.txt", "img_3.gif.txt", "poly_gt_img11.mat", "res_100.txt", "S.P.txt",
+        "y/same.txt", "gt_img_4.txt", "gt_same.txt",
+    )  # fmt: skip
+    assert found == {
+        "gt_img_1.txt": "img_1.jpg",
+        "gt/gt_img_2.txt": "part/img_2.PNG",
+        "img_3.gif.txt": "img_3.gif",
+        "poly_gt_img11.mat": "img11.JPG",
+        "res_100.txt": "100.jpg",
+        "S.P.txt": "s.p.jpg",
+        "y/same.txt": "y/same.jpg",
+    }
+    assert kinds(problems) == {
+        ("error", "missing_image"): 1,
+        ("error", "ambiguous_image"): 1,
+        ("warning", "no_annotation_file"): 1,
+    }
 
 
-def test_folders_that_are_not_there_or_empty(tmp_path):
+def test_a_number_alone_pairs_nothing(tmp_path):
+    add_image(tmp_path, "IMG_0003.jpg")
+    found, problems = pairs(tmp_path, "DSC_0003.txt", "0003.txt", "gt_3.txt")
+    assert found == {}
+    assert kinds(problems) == {("error", "missing_image"): 3, ("warning", "no_annotation_file"): 1}
+
+
+@pytest.mark.parametrize("names", [["street_1.txt", "gt_street_1.txt"], ["gt_street_1.txt", "street_1.txt"]])
+def test_the_equal_name_wins_over_a_prefix(tmp_path, names):
+    add_image(tmp_path, "street_1.jpg")
+    found, problems = pairs(tmp_path, *names)
+    assert found == {"street_1.txt": "street_1.jpg"}
+    assert kinds(problems) == {("error", "duplicate_image"): 1}
+
+
+def test_a_photo_whose_name_has_a_prefix_keeps_its_file(tmp_path):
+    add_image(tmp_path, "gt_a.jpg")
+    add_image(tmp_path, "a.jpg")
+    found, problems = pairs(tmp_path, "gt_a.txt")
+    assert found == {"gt_a.txt": "gt_a.jpg"}
+    assert kinds(problems) == {("warning", "ambiguous_image"): 1}
+    found, problems = pairs(tmp_path, "gt_a.txt", "a.txt")
+    assert found == {"gt_a.txt": "gt_a.jpg", "a.txt": "a.jpg"}
+    assert kinds(problems) == {}
+
+
+def test_photos_of_one_stem_need_the_whole_name(tmp_path):
+    add_image(tmp_path, "p.jpg")
+    add_image(tmp_path, "p.png")
+    found, problems = pairs(tmp_path, "p.png.txt", "p.txt")
+    assert found == {"p.png.txt": "p.png"}
+    assert kinds(problems)["error", "ambiguous_image"] == 1
+
+
+def test_image_folders_that_are_not_there_or_empty(tmp_path):
     with pytest.raises(FileNotFoundError, match="no image folder"):
         ImageFolder(tmp_path / "none")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     with pytest.raises(FileNotFoundError, match="holds no image"):
         ImageFolder(tmp_path)
-    with pytest.raises(FileNotFoundError, match="neither a folder nor a zip"):
-        annotation_files(tmp_path / "none", ".txt")
-    with pytest.raises(FileNotFoundError, match=r"holds no \.txt file"):
-        annotation_files(tmp_path, ".txt")
-
-
-def test_annotations_may_stay_in_their_zip_archive(tmp_path):
-    with zipfile.ZipFile(tmp_path / "gt.zip", "w") as archive:
-        for name in ("gt_img_10.txt", "gt_img_2.txt", "__MACOSX/gt_img_2.txt", "readme.md"):
-            archive.writestr(name, name)
-    files = annotation_files(tmp_path / "gt.zip", ".txt")
-    assert [(file.stem, file.read()) for file in files] == [
-        ("gt_img_2", b"gt_img_2.txt"),
-        ("gt_img_10", b"gt_img_10.txt"),
-    ]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -152,9 +248,70 @@ def test_words_of_stored_pixels_turn_with_the_photo(tmp_path, orientation):
     outline = upright([5, 4, 15, 4, 15, 8, 5, 8], orientation, *shown.shape[:2])
     assert [min(outline[::2]), max(outline[::2])] == [xs.min(), xs.max() + 1]
     assert [min(outline[1::2]), max(outline[1::2])] == [ys.min(), ys.max() + 1]
-    sample = make_sample(tmp_path, "a.png", [make_word([5, 4, 15, 4, 15, 8, 5, 8], "a")], Problems("test"), stored=True)
+    word = partial(make_word, [5, 4, 15, 4, 15, 8, 5, 8], "a", False, [[5, 4, 15, 4, 15, 8, 5, 8]])
+    entries = [("a.txt", lambda: Entry("a.png", [("line 1", word)]))]
+    (sample,) = read_samples(entries, tmp_path, Problems("test"), stored=True)
     assert (sample.height, sample.width) == shown.shape[:2] == read_image(tmp_path / "a.png").shape[:2]
-    assert sample.words[0].outline == outline
+    assert sample.words[0].outline == sample.words[0].characters[0] == outline
+
+
+def test_what_an_entry_raises_costs_that_entry(tmp_path):
+    """Whatever the exception: in the reading of an entry, of the list of its words, and of a word."""
+    add_image(tmp_path, "a.png")
+    add_image(tmp_path, "b.png")
+
+    def fail(error):
+        raise error
+
+    errors = (
+        KeyError("x"),
+        TypeError(),
+        RecursionError(),
+        OverflowError(),
+        SyntaxError(),
+        OSError(),
+        ValueError("y"),
+    )
+    good = ("good", partial(make_word, QUAD, "a"))
+    entries = [
+        *[("entry", partial(fail, error)) for error in errors],
+        ("words", lambda: Entry("b.png", 5)),
+        ("image", lambda: Entry(["b.png"], [])),
+        ("a.png", lambda: Entry("a.png", [*[("word", partial(fail, error)) for error in errors], good])),
+    ]
+    problems = Problems("test")
+    (sample,) = read_samples(entries, tmp_path, problems)
+    assert [word.text for word in sample.words] == ["a"]
+    assert kinds(problems) == {("error", "bad_entry"): 8, ("error", "wrong_type"): 1, ("error", "bad_word"): 7}
+    assert str(problems.kept[-1]) == "test, image a.png, annotation a.png, word: y; left out."
+    with pytest.raises(KeyboardInterrupt):
+        list(read_samples([("entry", partial(fail, KeyboardInterrupt()))], tmp_path, problems))
+
+
+@pytest.mark.parametrize("name", ["../a.png", "/a.png", "a\0.png", "caf\udce9.png", "pipe.png", "a" * 300, "", 5, None])
+def test_images_outside_of_the_folder_or_that_are_none(tmp_path, name):
+    add_image(tmp_path, "a.png")
+    (tmp_path / "images").mkdir()
+    os.mkfifo(tmp_path / "images" / "pipe.png")
+    problems = Problems("test")
+    assert list(read_samples([("entry", lambda: Entry(name, []))], tmp_path / "images", problems)) == []
+    assert problems.count("error") == 1
+
+
+def test_a_word_that_lost_a_letter_is_dont_care():
+    words = [("line 1", partial(make_word, QUAD, "Caf\ufffd")), ("line 2", partial(make_word, QUAD, "Cafï¿½"))]
+    problems = Problems("test")
+    assert [word.ignore for word in read_words(words, problems, "a.jpg", "a.txt")] == [True, True]
+    assert kinds(problems) == {("warning", "lost_letter"): 2}
+
+
+def test_what_a_dont_care_word_says_does_not_matter():
+    assert make_word(QUAD, 5, ignore=True).text == ""
+    assert make_word(QUAD, "a\x07", ignore=True).text == ""
+    assert make_word(QUAD, None).ignore
+    assert make_word(QUAD, "a", ignore=True).text == "a"
+    with pytest.raises(ValueError, match="not a string"):
+        make_word(QUAD, 5)
 
 
 def test_icdar2015_folder(tmp_path):
@@ -216,9 +373,8 @@ def test_mlt2017_keeps_the_latin_words_and_some_negatives(tmp_path):
 
 
 @pytest.mark.parametrize(("share", "kept"), [(0, 0), (0.1, 2), (0.5, 10), (1, 20)])
-def test_share_of_negatives(tmp_path, share, kept):
-    add_image(tmp_path, "a.jpg")
-    negative = make_sample(tmp_path, "a.jpg", [], Problems("test"))
+def test_share_of_negatives(share, kept):
+    negative = Sample("a.jpg", 40, 60, [])
     assert len(list(thin_out_negatives(iter([negative] * 20), share))) == kept
 
 
@@ -230,13 +386,13 @@ def test_share_of_negatives(tmp_path, share, kept):
     [
         ("gt-icdar2013.zip", partial(read_lines, parse=parse_icdar2013), 1637, 720),
         ("gt-icdar2015.zip", partial(read_lines, parse=parse_points), 5230, 3153),
-        ("total-text-gt.zip", read_totaltext, 2543, 328),
+        ("total-text-gt.zip", partial(read_totaltext, reader=MatReader()), 2543, 328),
     ],
 )
 def test_published_counts_of_the_test_sets(archive, reader, total, dont_care):
     problems = Problems(archive)
-    files = annotation_files(real_data() / "eval" / "gt" / archive, ".txt")
-    words_of_files = [reader(file, problems) for file in files]
+    files = find_text_files(real_data() / "eval" / "gt" / archive, ".txt")
+    words_of_files = [read_words(reader(file, problems), problems, None, file.name) for file in files]
     words = [word for words in words_of_files for word in words]
     assert len(words) == total
     assert sum(word.ignore for word in words) == dont_care
@@ -263,3 +419,32 @@ def test_all_real_photos_convert_and_check(tmp_path):
     records = load_text_json(str(tmp_path / "dev.json"), str(folder / "images"))
     assert len(records) == 250
     assert sum(not word["ignore"] for record in records for word in record["annotations"]) == 1044
+
+
+def test_icdar2003_is_laid_out_as_own_icdar_files():
+    folder = real_data() / "icdar2003_train"
+    samples, problems = convert("icdar", folder / "images", folder / "gt")
+    assert kinds(problems) == {("warning", "lost_letter"): 6}
+    assert len(samples) == len(list((folder / "gt").iterdir()))
+    (sample,) = [sample for sample in samples if sample.file_name == "100.webp"]
+    assert [(word.outline, word.text, word.ignore) for word in sample.words][1:3] == [
+        ([309, 217, 470, 217, 470, 269, 309, 269], "SACK", False),
+        ([174, 216, 291, 216, 291, 267, 174, 267], "SAD", False),
+    ]
+
+
+def test_photos_without_transcriptions(tmp_path):
+    folder = real_data() / "photos_without_text_labels"
+    (tmp_path / "images").mkdir()
+    (tmp_path / "boxes").mkdir()
+    for path in sorted((folder / "boxes").iterdir())[:30]:
+        name = path.stem.removeprefix("gt_") + ".webp"
+        (tmp_path / "boxes" / path.name).symlink_to(path)
+        (tmp_path / "images" / name).symlink_to(folder / "images" / name)
+    samples, problems = convert("outlines", tmp_path / "images", tmp_path / "boxes")
+    assert kinds(problems) == {}
+    assert len(samples) == 30
+    assert {(word.text, word.ignore) for sample in samples for word in sample.words} == {("", True)}
+    write_samples(samples, tmp_path / "photos.json", {})
+    found = check_text_json(str(tmp_path / "photos.json"), str(tmp_path / "images"), read_images=False)
+    assert {problem.severity for problem in found} <= {"warning"}

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from converting import QUAD, add_image, convert, kinds
+from helpers.converting import QUAD, add_image, convert, kinds
 
 
 def write_json(path, content):
@@ -37,7 +37,7 @@ def test_davar(tmp_path):
         (QUAD, "box", False, [QUAD, QUAD, QUAD]),
         ([1, 1, 9, 1, 9, 9, 5, 9, 1, 9], "curve", True, None),
     ]
-    assert kinds(problems) == {("error", "bad_entry"): 1, ("error", "wrong_size"): 1, ("error", "unreadable_image"): 1}
+    assert kinds(problems) == {("error", "bad_entry"): 1, ("error", "wrong_size"): 1, ("error", "missing_image"): 1}
 
 
 def test_cocotext(tmp_path):
@@ -97,7 +97,13 @@ def test_labelme(tmp_path):
         (QUAD, "blurred", True),
         (QUAD, "###", True),
     ]
-    assert kinds(problems) == {("warning", "other_shape"): 1, ("error", "wrong_size"): 1, ("error", "bad_file"): 3}
+    assert kinds(problems) == {
+        ("warning", "other_shape"): 1,
+        ("error", "wrong_size"): 1,
+        ("error", "missing_image"): 1,
+        ("error", "bad_entry"): 1,
+        ("error", "duplicate_image"): 1,
+    }
     samples, _ = convert("labelme", tmp_path, tmp_path, text_field="description")
     assert [w.text for w in samples[0].words] == ["", "", "", "word"]
 
@@ -127,5 +133,136 @@ def test_ppocrlabel(tmp_path):
         (QUAD, "blurred", True),
         (QUAD, "", True),
     ]
-    assert kinds(problems) == {("warning", "placeholder"): 1, ("error", "bad_line"): 4}
-    assert all("line " in p.message for p in problems.of("error"))
+    assert kinds(problems) == {
+        ("warning", "placeholder"): 1,
+        ("error", "missing_image"): 1,
+        ("error", "duplicate_image"): 1,
+        ("error", "bad_entry"): 2,
+    }
+    assert [p.annotation for p in problems.of("error")] == ["line 3", "line 4", "line 5", "line 6"]
+
+
+CORNERS = [[10, 10], [30, 10], [30, 20], [10, 20]]
+
+
+def test_a_bad_word_costs_that_word_in_ppocrlabel(tmp_path):
+    add_image(tmp_path, "a.jpg")
+    good = {"transcription": "good", "points": CORNERS}
+    bad = [
+        {**good, "transcription": 5},
+        {**good, "transcription": "a\0"},
+        {**good, "transcription": "a\ud800"},
+        {**good, "transcription": []},
+        {"points": CORNERS},
+        {**good, "points": [[1, 2, 3]] * 4},
+        {**good, "points": [[1e308, 1]] * 4},
+        {**good, "points": [[10**400, 1]] * 4},
+        {**good, "points": [["1", 1]] * 4},
+        {**good, "points": 5},
+        "x",
+        None,
+    ]
+    entries = [{**good, "transcription": None}, *bad, good]
+    (tmp_path / "Label.txt").write_text(f"a.jpg\t{json.dumps(entries)}\na.jpg\t{'[' * 100_000}\n{'a' * 300}\t[]")
+    ((sample,), problems) = convert("ppocrlabel", tmp_path, tmp_path)
+    assert [(word.text, word.ignore) for word in sample.words] == [("", True), ("good", False)]
+    assert problems.count("error") == len(bad) + 2
+    for problem in problems.kept[: len(bad)]:
+        assert (problem.image, problem.annotation.split(",")[0]) == ("a.jpg", "line 1")
+
+
+def test_a_bad_entry_costs_that_entry_in_cocotext(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        add_image(tmp_path, name)
+    word = {"mask": QUAD, "utf8_string": "a", "legibility": "legible", "language": "english"}
+    content = {
+        "imgs": {
+            "1": {"id": 1, "file_name": "a.jpg", "set": "train"},
+            "2": "x",
+            "3": {"id": 3, "set": "train"},
+            "4": {"id": 4, "file_name": "../a.jpg", "set": "train"},
+            "5": {"file_name": "b.jpg", "set": "train"},
+            "6": {"id": 6, "file_name": "b.jpg", "set": "train"},
+        },
+        "imgToAnns": {"1": [1, 2, 3, 4], "6": 5},
+        "anns": {"1": word, "2": {**word, "utf8_string": 5}, "3": "x"},
+    }
+    ((sample,), problems) = convert("cocotext", tmp_path, write_json(tmp_path / "cocotext.v2.json", content))
+    assert [word.text for word in sample.words] == ["a"]
+    assert kinds(problems) == {
+        ("error", "wrong_type"): 1,
+        ("error", "bad_word"): 2,
+        ("error", "outside_folder"): 1,
+        ("error", "bad_entry"): 4,
+    }
+
+
+def test_a_bad_entry_costs_that_entry_in_davar(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        add_image(tmp_path, name)
+    content = {
+        "a.jpg": {
+            "content_ann": {
+                "bboxes": [QUAD, QUAD, QUAD, QUAD, [1, 2, 3], "x", QUAD],
+                "texts": ["good", "deep", "nine", "box", "short", "none", None],
+                "cbboxes": [[QUAD], [[QUAD]], [[0] * 9], [[10, 10, 30, 20]], [], [], []],
+            }
+        },
+        "b.jpg": 5,
+        "c.jpg": {"content_ann": {"bboxes": 5}},
+    }
+    ((sample,), problems) = convert("davar", tmp_path, write_json(tmp_path / "train.json", content))
+    assert [(word.text, word.characters) for word in sample.words] == [("good", [QUAD]), ("box", [QUAD]), ("", None)]
+    assert problems.count("error") == 4 + 2
+
+
+@pytest.mark.parametrize("field", ["flags", "beside"])
+def test_difficult_words_of_labelme(tmp_path, field):
+    add_image(tmp_path, "a.jpg")
+    mark = {"flags": {"difficult": True}} if field == "flags" else {"difficult": True, "flags": {}}
+    shapes = [{"label": "a", "points": CORNERS, **mark}, {"label": "b", "points": CORNERS, "difficult": False}]
+    write_json(tmp_path / "a.json", {"imagePath": "a.jpg", "shapes": shapes})
+    ((sample,), _) = convert("labelme", tmp_path, tmp_path)
+    assert [word.ignore for word in sample.words] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("labels", "descriptions", "hint"),
+    [
+        (["text", "text", "text"], ["Exit", "Way", ""], True),
+        (["text", "text", "text"], ["", "", None], False),
+        (["text", "text", "text"], ["sign", "sign", "sign"], False),
+        (["Exit", "Way", "out"], ["a", "b", "c"], False),
+    ],
+)
+def test_labelme_hints_at_words_in_descriptions(tmp_path, labels, descriptions, hint):
+    add_image(tmp_path, "a.jpg")
+    shapes = [
+        {"label": label, "description": text, "points": CORNERS}
+        for label, text in zip(labels, descriptions, strict=True)
+    ]
+    write_json(tmp_path / "a.json", {"imagePath": "a.jpg", "shapes": shapes})
+    _, problems = convert("labelme", tmp_path, tmp_path)
+    assert kinds(problems) == ({("warning", "equal_labels"): 1} if hint else {})
+    _, problems = convert("labelme", tmp_path, tmp_path, text_field="description")
+    assert kinds(problems) == {}
+
+
+def test_labelme_skips_files_in_our_format(tmp_path):
+    add_image(tmp_path, "a.jpg")
+    write_json(tmp_path / "a.json", {"imagePath": "a.jpg", "shapes": []})
+    write_json(tmp_path / "val.json", {"images": [], "annotations": []})
+    samples, problems = convert("labelme", tmp_path, tmp_path)
+    assert len(samples) == 1
+    assert kinds(problems) == {}
+
+
+def test_a_damaged_labelme_file_costs_itself(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        add_image(tmp_path, name)
+    write_json(tmp_path / "a.json", {"imagePath": "a.jpg", "shapes": [{"label": "a", "points": [[1, 2, 3]] * 4}]})
+    for number, content in enumerate(("[" * 100_000, "[]", "5", '{"imagePath": 5, "shapes": []}', "9" * 5000)):
+        (tmp_path / f"b{number}.json").write_text(content)
+    samples, problems = convert("labelme", tmp_path, tmp_path)
+    assert [(sample.file_name, sample.words) for sample in samples] == [("a.jpg", [])]
+    assert kinds(problems) == {("error", "bad_word"): 1, ("error", "bad_entry"): 5}

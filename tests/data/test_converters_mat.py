@@ -1,14 +1,16 @@
 """Total-Text and SynthText: small files with the quirks of the real ones."""
 
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
-from converting import add_image, convert, kinds, read
+from helpers.converting import add_image, convert, kinds, read
 from scipy.io import savemat
 
 from dld_spotter.data.converters import Sample, write_samples
 from dld_spotter.data.converters.common import make_word
+from dld_spotter.data.converters.mat_reader import MatReader
 from dld_spotter.data.converters.synthtext import quadrilaterals, shorter_side, split_words
 from dld_spotter.data.converters.totaltext import parse_wrapped, read_totaltext
 from dld_spotter.data.text_json import load_text_json
@@ -44,10 +46,34 @@ def test_totaltext_wrapped_files():
         b"x: [[1 2]], y: [[8]], ornt: [u'h'], transcriptions: [u'.']\n"
         b"x: [[1 2 3]], y: [[8 9 7]], ornt: [u'h'], transcriptions: [u'x: y']\n"
     )
-    words, problems = read(data, read_totaltext, "poly_gt_img1.txt")
-    assert [(len(word.outline), word.text) for word in words] == [(8, "PAUL"), (2, "."), (6, "x: y")]
-    (problem,) = problems.kept
-    assert "word 3: has 2 x but 1 y" in problem.message
+    words, problems = read(data, partial(read_totaltext, reader=MatReader()), "poly_gt_img1.txt")
+    assert [(len(word.outline), word.text) for word in words] == [(8, "PAUL"), (6, "x: y")]
+    assert [(p.severity, p.kind, p.annotation) for p in problems.kept] == [
+        ("warning", "too_few_points", "poly_gt_img1.txt, word 2"),
+        ("error", "bad_word", "poly_gt_img1.txt, word 3"),
+    ]
+    assert "has 2 x but 1 y" in problems.kept[1].message
+
+
+def test_a_bad_record_costs_that_record():
+    good = "x: [[1 2 3]], y: [[3 4 9]], ornt: [u'h'], transcriptions: [u'good']\n"
+    bad = [
+        "x: [[1 2 3]], y: [[3 4 9]], ornt: [u'h'], transcriptions: [u'C:\\xyz']\n",
+        "x: [[1 2 3]], y: [[3 4 9]], ornt: [u'h'], transcriptions: [u'open]\n",
+        "x: [[1 2 ...]], y: [[3 4 9]], ornt: [u'h'], transcriptions: [u'a']\n",
+        f"x: [[1 2 {'9' * 400}]], y: [[3 4 9]], ornt: [u'h'], transcriptions: [u'a']\n",
+        "x: [[1 2 3]], y: [[3 4 9]], ornt: [u'h'], transcriptions: [u'\\x07']\n",
+        "x: ] transcriptions: [\n",
+    ]
+    data = "".join([*bad, good]).encode()
+    words, problems = read(data, partial(read_totaltext, reader=MatReader()), "poly_gt_img1.txt")
+    assert [word.text for word in words] == ["good"]
+    assert problems.count("error") == len(bad)
+
+
+def test_totaltext_coordinates_with_fractions_are_not_taken_apart():
+    word = parse_wrapped("x: [[1.5 2. 3]], y: [[3 4 9e0]], ornt: [u'h'], transcriptions: [u'a']")
+    assert word.outline == [1.5, 3, 2, 4, 3, 9]
 
 
 def mat_row(xs, ys, text, orientation):
@@ -74,13 +100,13 @@ def test_totaltext_mat_files(tmp_path, variable):
     for number in (5, 6, 7, 8):
         add_image(tmp_path / "images", f"img{number}.JPG", format="JPEG")
     samples, problems = convert("totaltext", tmp_path / "images", tmp_path / "gt")
-    assert [s.file_name for s in samples] == ["img5.JPG", "img6.JPG", "img7.JPG", "img8.JPG"]
+    assert [s.file_name for s in samples] == ["img5.JPG", "img6.JPG"]
     assert [(w.outline, w.text, w.ignore) for w in samples[0].words] == [
         ([1, 3, 20, 4, 20, 9], "PAUL", False),
         ([1, 3, 2, 4, 3, 9], "#", True),
         ([1, 3, 2, 4, 3, 9], "", True),
     ]
-    assert kinds(problems) == {("warning", "too_few_points"): 1, ("error", "bad_file"): 2}
+    assert kinds(problems) == {("warning", "too_few_points"): 1, ("error", "bad_entry"): 2}
 
 
 # SynthText
@@ -142,7 +168,7 @@ def test_synthtext(synthtext_mat):
     assert [s.file_name for s in samples] == ["8/a_1.jpg", "8/b_1.jpg", "9/d_1.jpg"]
     assert [(w.text, w.outline, w.ignore) for w in samples[0].words] == [("the", LARGE, False), ("ab", SMALL, True)]
     assert [(w.text, w.outline, w.ignore) for w in samples[1].words] == [("words", LARGE, False)]
-    assert kinds(problems) == {("warning", "mismatch"): 1, ("error", "unreadable_image"): 1}
+    assert kinds(problems) == {("warning", "mismatch"): 1, ("error", "missing_image"): 1}
     assert any("9/c_1.jpg" in str(p) and "2 words but 1 boxes" in str(p) for p in problems.kept)
 
 
@@ -191,7 +217,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no file"), (b"nonsense" * 50, "not a .mat file"), ({"imnames": cells(["a"])}, "has no wordBB, txt")],
+    [(None, "no file"), (b"nonsense" * 50, "not a .mat file"), ({"imnames": cells(["a"])}, "has no txt, wordBB")],
 )
 def test_synthtext_files_that_are_none(tmp_path, content, message):
     if isinstance(content, bytes):

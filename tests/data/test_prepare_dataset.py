@@ -1,4 +1,5 @@
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def test_errors_in_the_annotations_go_into_the_exit_code(script, photos, tmp_pat
     (tmp_path / "gt" / "gt_img_1.txt").write_text("1,2,3\n")
     assert script.main(["icdar2015", *arguments]) == 1
     out = capsys.readouterr().out
-    assert "error bad_line: 1" in out
+    assert "error bad_word: 1" in out
     assert "gt_img_1.txt, line 1" in out
     assert "2 images (1 without words), 2 words" in out
     assert output.is_file()
@@ -132,3 +133,53 @@ def test_help_names_every_format(script, capsys):
         script.main(["--help"])
     out = capsys.readouterr().out
     assert all(name in out for name in script.CONVERTERS)
+
+
+def test_a_command_can_be_repeated(script, tmp_path, capsys):
+    """The output stands beside the annotations, as datasets/README.md shows it, and is none of them."""
+    Image.fromarray(np.full((40, 60, 3), 90, np.uint8)).save(tmp_path / "a.jpg")
+    shape = {"label": "Exit", "points": [[10, 10], [30, 10], [30, 20], [10, 20]]}
+    (tmp_path / "a.json").write_text(json.dumps({"imagePath": "a.jpg", "shapes": [shape]}))
+    arguments = ["labelme", "--images", str(tmp_path), "--annotations", str(tmp_path), "--output"]
+    for name in ("train.json", "train.json", "val.json"):
+        assert script.main([*arguments, str(tmp_path / name)]) == 0
+    assert (tmp_path / "train.json").read_bytes() == (tmp_path / "val.json").read_bytes()
+    before = (tmp_path / "a.json").read_bytes()
+    assert script.main([*arguments, str(tmp_path / "a.json")]) == 1
+    assert "a.json is there already" in capsys.readouterr().err
+    assert (tmp_path / "a.json").read_bytes() == before
+
+
+def test_what_was_found_is_reported_when_nothing_could_be_converted(script, photos, tmp_path, capsys):
+    _, output, arguments = photos
+    for number in (1, 2):
+        (tmp_path / "gt" / f"gt_img_{number}.txt").rename(tmp_path / "gt" / f"DSC_{number}.txt")
+    assert script.main(["icdar2015", *arguments]) == 1
+    captured = capsys.readouterr()
+    assert "error missing_image: 2" in captured.out
+    assert "nothing is written" in captured.err
+    assert not output.exists()
+
+
+def test_names_that_are_not_in_unicode_cost_one_entry(script, photos, tmp_path, capfd):
+    images, output, arguments = photos
+    (tmp_path / "images" / "caf\udce9.jpg").write_bytes((tmp_path / "images" / "img_1.jpg").read_bytes())
+    (tmp_path / "gt" / "gt_caf\udce9.txt").write_bytes(b"")
+    assert script.main(["icdar2015", *arguments]) == 1
+    assert "error control_character: 1" in capfd.readouterr().out
+    assert script.main(["--check", str(output), "--images", images]) == 0
+
+
+def test_a_bad_member_of_an_archive_costs_one_photo(script, photos, tmp_path, capsys):
+    images, output, _ = photos
+    with zipfile.ZipFile(tmp_path / "gt.zip", "w", zipfile.ZIP_STORED) as archive:
+        for number in (1, 2):
+            archive.write(tmp_path / "gt" / f"gt_img_{number}.txt", f"gt_img_{number}.txt")
+    data = (tmp_path / "gt.zip").read_bytes()
+    (tmp_path / "gt.zip").write_bytes(data.replace(b"1,10,30,10", b"1,10,31,10"))  # its sum of check fails
+    arguments = ["--images", images, "--annotations", str(tmp_path / "gt.zip"), "--output", str(output)]
+    assert script.main(["icdar2015", *arguments]) == 1
+    out = capsys.readouterr().out
+    assert "error bad_entry: 1" in out
+    assert "gt_img_1.txt" in out
+    assert [image["file_name"] for image in json.loads(output.read_text())["images"]] == ["img_2.jpg"]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from test_text_json import write
+from helpers.text_json import write
 
 from dld_spotter.config import load_cfg
 from dld_spotter.data.text_json import load_text_json, register_custom, register_text_json, require_dataset

@@ -1,43 +1,18 @@
-import json
 import logging
 import math
+import os
 
-import cv2
-import numpy as np
 import pytest
 from detectron2.structures import BoxMode
+from helpers.text_json import SQUARE, image_entry, without, word_entry, write
 from toy import write_toy_dataset
 
 from dld_spotter.data.charset import Charset
+from dld_spotter.data.problems import Problems
 from dld_spotter.data.text_json import (
     check_text_json,
     load_text_json,
 )
-
-SQUARE = [10, 10, 30, 10, 30, 20, 10, 20]
-
-
-def image_entry(**changes):
-    return {"id": 1, "file_name": "a.png", "height": 40, "width": 60, **changes}
-
-
-def word_entry(outline=SQUARE, **changes):
-    return {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [outline], "text": "Exit", "ignore": 0, **changes}
-
-
-def write(folder, images=None, annotations=None, size=(40, 60)):
-    """A JSON with what is given, one grey image a.png beside it; returns both paths."""
-    cv2.imwrite(str(folder / "a.png"), np.full((*size, 3), 128, np.uint8))
-    content = {
-        "images": images or [image_entry()],
-        "annotations": [word_entry()] if annotations is None else annotations,
-    }
-    (folder / "words.json").write_text(json.dumps(content), encoding="utf-8")
-    return str(folder / "words.json"), str(folder)
-
-
-def without(entry, key):
-    return {k: v for k, v in entry.items() if k != key}
 
 
 def test_a_record_has_the_form_that_detectron2_expects(tmp_path):
@@ -82,7 +57,12 @@ def test_characters_are_kept(tmp_path):
 
 @pytest.mark.parametrize(
     "characters, message",
-    [([[0] * 7], "eight numbers"), ("abc", "eight numbers"), ([[0] * 7 + [float("nan")]], "NaN or infinity")],
+    [
+        ([[0] * 7], "eight numbers"),
+        ("abc", "eight numbers"),
+        ([[0] * 7 + [float("nan")]], "NaN or infinity"),
+        ([[0] * 8] * 1001, "at most"),
+    ],
 )
 def test_boxes_of_characters_are_checked(tmp_path, characters, message):
     with pytest.raises(ValueError, match=message):
@@ -125,10 +105,59 @@ def test_counter_clockwise_outlines_are_turned_without_a_word(tmp_path):
     assert check_text_json(*paths) == []
 
 
-def test_a_box_stands_in_for_a_missing_outline(tmp_path):
-    entry = without(word_entry(bbox=[10, 10, 20, 10]), "segmentation")
-    (record,) = load_text_json(*write(tmp_path, annotations=[entry]))
+@pytest.mark.parametrize("segmentation", [None, [], [[]], "missing"])
+def test_a_box_stands_in_for_a_missing_outline(tmp_path, segmentation):
+    entry = word_entry(bbox=[10, 10, 20, 10], segmentation=segmentation)
+    paths = write(tmp_path, annotations=[without(entry, "segmentation") if segmentation == "missing" else entry])
+    (record,) = load_text_json(*paths)
     assert record["annotations"][0]["segmentation"] == [SQUARE]
+    assert check_text_json(*paths) == []
+
+
+def test_a_word_without_text_that_is_dont_care(tmp_path):
+    (record,) = load_text_json(*write(tmp_path, annotations=[without(word_entry(ignore=1), "text")]))
+    assert (record["annotations"][0]["text"], record["annotations"][0]["ignore"]) == ("", True)
+
+
+def test_the_truth_of_an_evaluation_needs_no_image_and_keeps_the_outlines(tmp_path):
+    """The same words as for training, but with the outlines that their authors drew."""
+    entries = [
+        word_entry([-5, 10, 30, 10, 30, 20, -5, 20]),  # leaves the image
+        word_entry([10, 10, 10, 20, 30, 20, 30, 10], id=2, text="turned", iscrowd=1),
+        word_entry([10, 10, 30, 20, 10, 10], id=3, text="no area"),
+        word_entry(segmentation=[], bbox=[10, 10, 20, 10], id=4, text="box"),
+    ]
+    paths = write(tmp_path, annotations=entries)
+    (trained,) = load_text_json(*paths)
+    (tmp_path / "a.png").unlink()
+    (record,) = load_text_json(paths[0], as_annotated=True)
+    assert record["file_name"] == "a.png"
+    assert [(word["id"], word["segmentation"], word["ignore"]) for word in record["annotations"]] == [
+        (1, [[-5, 10, 30, 10, 30, 20, -5, 20]], False),
+        (2, [[10, 10, 10, 20, 30, 20, 30, 10]], True),
+        (4, [SQUARE], False),
+    ]
+    assert [(word["id"], word["ignore"]) for word in trained["annotations"]] == [(1, False), (2, True), (4, False)]
+    assert trained["annotations"][0]["segmentation"] == [[0, 10, 30, 10, 30, 20, 0, 20]]
+
+
+def test_pipes_and_endless_links_are_no_images(tmp_path):
+    paths = write(tmp_path, [image_entry(file_name="pipe.png"), image_entry(id=2, file_name="loop.png")], [])
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    assert [(p.severity, p.kind) for p in check_text_json(*paths)] == [("error", "missing_image")] * 2
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(ValueError, match=r"pipe\.json is no regular file"):
+        load_text_json(str(tmp_path / "pipe.json"), str(tmp_path))
+
+
+def test_findings_print_without_control_characters():
+    problems = Problems("words.json")
+    problems.error("kind", "says \x1b[2J", "caf\udce9.jpg", [[[]]] * 10_000)
+    (problem,) = problems.kept
+    str(problem).encode("utf-8")
+    assert "\x1b" not in str(problem)
+    assert len(str(problem)) < 500
 
 
 def test_of_several_outlines_the_largest_is_kept(tmp_path):
@@ -148,6 +177,10 @@ def test_of_several_outlines_the_largest_is_kept(tmp_path):
         ({"text": "", "ignore": True}, "", True, []),
         ({"text": None, "ignore": 1}, "", True, []),
         ({"iscrowd": 1}, "Exit", True, []),
+        ({"iscrowd": 1, "text": None}, "", True, []),
+        ({"text": "a\tb\nc"}, "a b c", False, []),
+        ({"text": 5, "ignore": 1}, "", True, []),
+        ({"text": "bad \x07 text", "ignore": 1}, "", True, []),
     ],
 )
 def test_texts_and_dont_care(tmp_path, changes, text, ignore, kinds):
@@ -173,8 +206,8 @@ FATAL = [
     ("missing_field", None, [without(word_entry(), "id")], "has no id"),
     ("missing_field", None, [without(word_entry(), "segmentation")], "neither segmentation nor bbox"),
     ("wrong_type", ["a.png"], [], "not an object"),
-    ("wrong_type", [image_entry(height="40")], [], "positive whole number"),
-    ("wrong_type", [image_entry(width=0)], [], "positive whole number"),
+    ("wrong_type", [image_entry(height="40")], [], "whole number from 1"),
+    ("wrong_type", [image_entry(width=0)], [], "whole number from 1"),
     ("wrong_type", [image_entry(file_name="")], [], "not a path"),
     ("wrong_type", [image_entry(id="one")], [], "whole number"),
     ("wrong_type", None, [word_entry(text=12)], "between quotes"),
@@ -185,12 +218,35 @@ FATAL = [
     ("wrong_type", None, [word_entry(segmentation=None, bbox=[1, 2, 3])], "[x, y, width, height]"),
     ("wrong_type", None, [word_entry(id="one")], "whole numbers"),
     ("wrong_type", None, [None], "not an object"),
+    ("wrong_type", None, [word_entry(iscrowd="no")], "use 1"),
+    ("wrong_type", None, [word_entry(ignore=[])], "use 1"),
+    ("wrong_type", None, [word_entry(id=10**400)], "64 bits"),
+    ("wrong_type", [image_entry(height=10**400)], [], "whole number from 1"),
+    ("wrong_type", [image_entry(width=10**7)], [], "whole number from 1"),
+    ("wrong_type", [image_entry(id=2**63)], [], "64 bits"),
+    ("outside_folder", [image_entry(file_name="../a.png")], [], "below the image folder"),
+    ("outside_folder", [image_entry(file_name="part/../../a.png")], [], "below the image folder"),
+    ("outside_folder", [image_entry(file_name="/etc/a.png")], [], "below the image folder"),
+    ("outside_folder", [image_entry(file_name="C:\\a.png")], [], "below the image folder"),
+    ("outside_folder", [image_entry(file_name="..\\a.png")], [], "below the image folder"),
+    ("control_character", [image_entry(file_name="a\0.png")], [], "control character"),
+    ("control_character", [image_entry(file_name="a\udcff.png")], [], "not UTF-8"),
+    ("control_character", None, [word_entry(text="Ex\x1bit")], "control character"),
+    ("control_character", None, [word_entry(text="Ex\0it")], "control character"),
+    ("control_character", None, [word_entry(text="Ex\ud800it")], "control character"),
+    ("too_long_text", None, [word_entry(text="a" * 2000)], "2,000 characters"),
+    ("too_large", None, [word_entry([10, 10, 1e308, 10, 30, 20])], "beyond"),
+    ("too_large", None, [word_entry([10, 10, 10**400, 10, 30, 20])], "beyond"),
+    ("too_large", None, [without(word_entry(bbox=[0, 0, 1e7, 1e7]), "segmentation")], "beyond"),
+    ("too_many_points", None, [word_entry([10, 10, 30, 10] * 1000)], "2,000 points"),
     ("odd_coordinates", None, [word_entry([10, 10, 30, 10, 30])], "pairs"),
     ("not_finite", None, [word_entry([10, 10, 30, math.nan, 30, 20])], "NaN"),
     ("not_finite", None, [word_entry([10, 10, 30, math.inf, 30, 20])], "infinity"),
     ("unknown_image", None, [word_entry(image_id=5)], "image_id 5"),
     ("duplicate_image_id", [image_entry(), image_entry(file_name="b.png")], [], "give each its own"),
     ("duplicate_image", [image_entry(), image_entry(id=2)], [], "listed twice"),
+    ("duplicate_image", [image_entry(), image_entry(id=2, file_name="./a.png")], [], "listed twice"),
+    ("missing_image", [image_entry(file_name="a" * 300 + ".png")], [], "no such file"),
     ("duplicate_annotation_id", None, [word_entry(), word_entry(text="other")], "give each its own"),
     ("missing_image", [image_entry(file_name="none.png")], [], "no such file"),
 ]
@@ -220,7 +276,10 @@ def test_many_fatal_problems_are_counted_and_ten_are_listed(tmp_path):
     assert len(check_text_json(*paths)) == 37
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"images": []}', '{"images": {}, "annotations": []}', b"\xff\xfe\x00"])
+FOREIGN = ["{", "[]", '{"images": []}', '{"images": {}, "annotations": []}', b"\xff\xfe\x00", "[" * 100_000, "1" * 5000]
+
+
+@pytest.mark.parametrize("content", FOREIGN)
 def test_files_of_another_format(tmp_path, content):
     path = tmp_path / "words.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -6,7 +6,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from test_text_json import image_entry, word_entry
+from helpers.text_json import image_entry, word_entry
 from toy import ROOT
 
 from dld_spotter.data.text_json import TextJsonWriter, check_text_json, load_text_json, write_text_json
@@ -70,7 +70,21 @@ def test_an_interrupted_writer_leaves_the_old_file_and_nothing_else(tmp_path, er
     assert [entry.name for entry in tmp_path.iterdir()] == ["words.json"]
 
 
-def test_the_writer_refuses_nan(tmp_path):
-    with pytest.raises(ValueError, match="JSON"):
-        write_text_json(tmp_path / "words.json", [image_entry()], [word_entry([1, 1, math.nan, 2, 3, 4])])
+@pytest.mark.parametrize(
+    ("image", "word"),
+    [
+        ({}, word_entry([1, 1, math.nan, 2, 3, 4])),
+        ({}, word_entry([1, 1, math.inf, 2, 3, 4])),
+        ({}, word_entry([1, 1, 1e308, 2, 3, 4])),
+        ({}, word_entry(text="a\ud800")),
+        ({}, word_entry(text="a\0")),
+        ({}, word_entry(text=None)),
+        ({}, word_entry(characters=[[1, 2, 3, 4]])),
+        ({"file_name": "../a.png"}, word_entry()),
+        ({"height": 0}, word_entry()),
+    ],
+)
+def test_the_writer_refuses_what_does_not_load(tmp_path, image, word):
+    with pytest.raises(ValueError, match=r"words\.json, (annotation|image) 1: "):
+        write_text_json(tmp_path / "words.json", [image_entry(**image)], [word])
     assert list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from toy import load_script
 
+from dld_spotter.data.problems import Problems
 from dld_spotter.data.word_crops import WordCrop, pack_pages, read_word_crops, write_pages
 
 
@@ -24,33 +25,58 @@ def folder(tmp_path):
     return tmp_path
 
 
+def read(folder, *coordinates):
+    problems = Problems("gt.txt")
+    return read_word_crops(folder / "images", folder / "gt.txt", problems, *coordinates), problems
+
+
 def test_reads_words_and_outlines(folder):
-    crops = read_word_crops(folder / "images", folder / "gt.txt", folder / "coords.txt")
+    crops, problems = read(folder, folder / "coords.txt")
     assert [crop.text for crop in crops] == ["a, b", 'say "hi"', "c"]
     assert crops[0].outline.tolist() == [[0, 2], [50, 2], [50, 18], [0, 18]]
-    assert crops[1].outline is None
+    assert crops[1].outline.tolist() == [[0, 0], [80, 0], [80, 30], [0, 30]]  # the whole picture
+    assert [crop.size for crop in crops] == [(20, 50), (30, 80), (200, 400)]
+    assert not problems.counts
 
 
 @pytest.mark.parametrize(
-    ("annotations", "message"),
-    [("word_0.png a", "gt.txt, line 1: expected"), ('gone.png, "a"', "gt.txt, line 1: there is no"), ("\n", "no word")],
+    ("line", "severity", "kind"),
+    [
+        ("word_0.png a", "error", "bad_word"),
+        ('gone.png, "a"', "error", "missing_image"),
+        ('../word_0.png, "a"', "error", "outside_folder"),
+        ('damaged.png, "a"', "error", "bad_word"),
+        ('word_0.png, "a\x07"', "error", "control_character"),
+        ('word_0.png, "###"', "warning", "no_text"),
+    ],
 )
-def test_bad_annotations_name_the_line(folder, annotations, message):
-    (folder / "gt.txt").write_text(annotations, encoding="utf-8")
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
-        read_word_crops(folder / "images", folder / "gt.txt")
+def test_a_bad_line_costs_that_line(folder, line, severity, kind):
+    (folder / "images" / "damaged.png").write_bytes((folder / "images" / "word_0.png").read_bytes()[:40])
+    (folder / "gt.txt").write_text(f'{line}\nword_1.png, "b"\n', encoding="utf-8")
+    crops, problems = read(folder)
+    assert [crop.text for crop in crops] == ["b"]
+    (problem,) = problems.kept
+    assert (problem.severity, problem.kind, problem.annotation) == (severity, kind, "line 1")
 
 
-def test_bad_coordinates_name_the_line(folder):
-    (folder / "coords.txt").write_text("word_0.png,0,2,50\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"coords.txt, line 1: expected NAME and 8 numbers"):
-        read_word_crops(folder / "images", folder / "gt.txt", folder / "coords.txt")
+@pytest.mark.parametrize("values", ["0,2,50", "0,2,50,2,50,18,0,nan", "0,2,50,2,50,18,0,1e9", ""])
+def test_bad_coordinates_cost_their_word(folder, values):
+    (folder / "coords.txt").write_text(f"word_0.png,{values}\n", encoding="utf-8")
+    crops, problems = read(folder, folder / "coords.txt")
+    assert [crop.text for crop in crops] == ['say "hi"', "c"]
+    assert problems.count("error") == 1
+
+
+def test_no_word(folder):
+    (folder / "gt.txt").write_text("\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"gt\.txt.*no word"):
+        read(folder)
 
 
 def test_packed_crops_lie_apart_on_their_page(folder):
     generator = np.random.default_rng(0)
     sizes = [tuple(generator.integers(5, 150, 2)) for _ in range(200)]
-    crops = [(WordCrop(folder, str(i), None), size) for i, size in enumerate(sizes)]
+    crops = [WordCrop(folder, str(i), np.zeros((4, 2)), size) for i, size in enumerate(sizes)]
     pages = pack_pages(crops, (120, 140), (12, 60), generator)
     assert [placed.crop.text for page in pages for placed in page] == [str(i) for i in range(200)]
     for page in pages:
@@ -66,7 +92,7 @@ def test_packed_crops_lie_apart_on_their_page(folder):
 
 
 def test_a_word_lies_where_its_annotation_says(folder):
-    crops = read_word_crops(folder / "images", folder / "gt.txt", folder / "coords.txt")
+    crops, _ = read(folder, folder / "coords.txt")
     path = write_pages(crops, folder / "pages", size=(96, 160), rounds=3, seed=1)
     pages = json.loads(path.read_text())
     assert sorted(a["text"] for a in pages["annotations"]) == sorted(3 * ["a, b", 'say "hi"', "c"])

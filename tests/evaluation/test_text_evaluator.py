@@ -40,10 +40,11 @@ def dataset(tmp_path):
         {"id": 10 * i, "file_name": name, "height": HEIGHT, "width": WIDTH} for i, name in enumerate(SCENES, start=1)
     ]
     annotations = [
-        {"id": 1, "image_id": image["id"], "segmentation": [quad(left)], "text": text, "ignore": ignore}
+        {"image_id": image["id"], "segmentation": [quad(left)], "text": text, "ignore": ignore}
         for image in images
         for left, text, ignore in SCENES[image["file_name"]]
     ]
+    annotations = [{"id": i} | annotation for i, annotation in enumerate(annotations)]
     json_file = tmp_path / "toy.json"
     json_file.write_text(json.dumps({"images": images, "annotations": annotations}))
     name = f"toy_{tmp_path.name}"
@@ -104,7 +105,7 @@ def test_results_and_files(dataset, tmp_path, masks):
     evaluator.process(records(tmp_path)[:2], outputs)
     results = evaluator.evaluate()  # nothing was predicted for the third image, which has no words
 
-    assert list(results) == ["detection", "e2e_none", "word_spotting_none", "ned_none"]
+    assert list(results)[:4] == ["detection", "e2e_none", "word_spotting_none", "ned_none"]
     assert results["detection"] == pytest.approx({"precision": 3 / 4, "recall": 1, "hmean": 6 / 7})
     assert results["e2e_none"] == pytest.approx({"precision": 2 / 4, "recall": 2 / 3, "hmean": 4 / 7})
     assert results["ned_none"]["one_minus_ned"] == pytest.approx(1 - (1 / 4) / 3)

@@ -1,23 +1,30 @@
 """Benchmarks annotated in one JSON file: the data sets as DLD's authors distribute them, and COCO-Text."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from dld_spotter.data.converters.common import Sample, Source, Word, box_outline, make_sample, make_word
-from dld_spotter.data.text_validation import Problems
+from dld_spotter.data.converters.common import Source, Word, box_outline, make_word
+from dld_spotter.data.converters.reading import Entry, EntryReader, read_samples
+from dld_spotter.data.problems import Problems
+from dld_spotter.data.text_files import read_json
+from dld_spotter.image_io import IMAGE_SUFFIXES
 
 
 def davar(images: Path, annotations: Path, problems: Problems) -> Source:
     """The JSON of DLD's authors (DAVAR-Lab): image path -> height, width and content_ann.
 
-    ``content_ann`` holds lists as long as one another: bboxes (4 numbers: a box; 8 or more: an outline), texts, cares
-    (1 or 0; missing: all 1) and perhaps cbboxes, the characters' boxes. Entries that are no objects (comments)
-    are skipped.
+    ``content_ann`` holds lists as long as one another: bboxes (4 numbers: a box; 6 or more: an outline), texts, cares
+    (1 or 0; missing: all 1) and perhaps cbboxes, the characters' boxes. Entries that are no objects and are not
+    named like an image (comments) are skipped.
     """
-    entries = _read_object(annotations)
-    entries = {name: entry for name, entry in entries.items() if isinstance(entry, dict)}
-    return Source(len(entries), _davar_samples(images, entries, problems))
+    entries = [
+        (name, partial(_davar_entry, name, entry))
+        for name, entry in _read_object(annotations).items()
+        if isinstance(entry, dict) or PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+    ]
+    return Source(len(entries), read_samples(entries, images, problems))
 
 
 def cocotext(images: Path, annotations: Path, problems: Problems, *, split: str = "train") -> Source:
@@ -30,76 +37,57 @@ def cocotext(images: Path, annotations: Path, problems: Problems, *, split: str 
     for key in ("imgs", "anns", "imgToAnns"):
         if not isinstance(content.get(key), dict):
             raise ValueError(f"{annotations} has no object '{key}', so it is not COCO-Text's cocotext.v2.json.")
-    entries = [entry for entry in content["imgs"].values() if entry.get("set") == split]
-    return Source(len(entries), _cocotext_samples(images, entries, content, problems))
+    entries = list(_cocotext_entries(content, split))
+    return Source(len(entries), read_samples(entries, images, problems, stored=True))
 
 
-def check_size(sample: Sample | None, height: int | None, width: int | None, problems: Problems) -> Sample | None:
-    """None, and an error noted, for a sample whose image has another size than its annotations say."""
-    if sample is None or not height or not width or (height, width) == (sample.height, sample.width):
-        return sample
-    message = f"is {sample.width}x{sample.height}, but was annotated as {width}x{height}; left out."
-    problems.error("wrong_size", message, sample.file_name)
-    return None
-
-
-def _davar_samples(images: Path, entries: dict, problems: Problems) -> Iterator[Sample]:
-    for name, entry in entries.items():
-        try:
-            words = _davar_words(entry.get("content_ann", {}))
-        except (ValueError, TypeError, AttributeError) as error:
-            problems.error("bad_entry", f"{error}; left out.", name)
-            continue
-        sample = make_sample(images, name, words, problems)
-        sample = check_size(sample, entry.get("height"), entry.get("width"), problems)
-        if sample is not None:
-            yield sample
-
-
-def _davar_words(content: dict) -> list[Word]:
-    boxes = content.get("bboxes", [])
+def _davar_entry(name: str, entry: dict) -> Entry:
+    content = entry.get("content_ann") or {}
+    boxes = content.get("bboxes") or []
     texts = content.get("texts") or [""] * len(boxes)
     cares = content.get("cares") or [1] * len(boxes)
     characters = content.get("cbboxes") or [None] * len(boxes)
     lengths = [len(column) for column in (boxes, texts, cares, characters)]
     if len(set(lengths)) != 1:
         raise ValueError("bboxes, texts, cares and cbboxes have {}, {}, {} and {} entries".format(*lengths))
-    outlines = [box_outline(*box) if len(box) == 4 else box for box in boxes]
-    if any(len(outline) % 2 for outline in outlines):
-        raise ValueError("an outline has an odd number of coordinates")
-    columns = zip(outlines, texts, cares, characters, strict=True)
-    return [make_word(outline, text or "", not care, quads or None) for outline, text, care, quads in columns]
+    rows = zip(boxes, texts, cares, characters, strict=True)
+    words = [(f"word {number}", partial(_davar_word, *row)) for number, row in enumerate(rows, 1)]
+    return Entry(name, words, (entry.get("height"), entry.get("width")))
 
 
-def _cocotext_samples(images: Path, entries: list, content: dict, problems: Problems) -> Iterator[Sample]:
-    for entry in entries:
-        try:
-            numbers = content["imgToAnns"].get(str(entry["id"]), [])
-            words = [_cocotext_word(content["anns"][str(number)]) for number in numbers]
-        except (ValueError, TypeError, KeyError) as error:
-            problems.error("bad_entry", f"its words cannot be read ({error!r}); left out.", entry.get("file_name"))
-            continue
-        sample = make_sample(images, entry["file_name"], words, problems, stored=True)
-        if sample is not None:
-            yield sample
+def _davar_word(box: Any, text: Any, care: Any, characters: Any) -> Word:
+    return make_word(_corners(box), text, not care, characters and [_corners(quad) for quad in characters])
 
 
-def _cocotext_word(annotation: dict) -> Word:
+def _corners(box: list) -> list:
+    """An outline as it is; the corners of a box of four numbers."""
+    return box_outline(*box) if len(box) == 4 else box
+
+
+def _cocotext_entries(content: dict, split: str) -> Iterator[tuple[str, EntryReader]]:
+    for key, image in content["imgs"].items():
+        if not isinstance(image, dict) or image.get("set") == split:
+            yield f"image {key}", partial(_cocotext_entry, image, content)
+
+
+def _cocotext_entry(image: dict, content: dict) -> Entry:
+    numbers = content["imgToAnns"].get(str(image["id"]), [])
+    words = [(f"annotation {number}", partial(_cocotext_word, content["anns"], number)) for number in numbers]
+    return Entry(image["file_name"], words)
+
+
+def _cocotext_word(annotations: dict, number: Any) -> Word:
+    annotation = annotations[str(number)]
     mask = annotation.get("mask") or []
     if len(mask) < 6:
         x, y, width, height = annotation["bbox"]
         mask = box_outline(x, y, x + width, y + height)
     cared = annotation.get("legibility") == "legible" and annotation.get("language") == "english"
-    return make_word(mask[: len(mask) // 2 * 2], annotation.get("utf8_string", ""), ignore=not cared)
+    return make_word(mask[: len(mask) // 2 * 2], annotation.get("utf8_string"), ignore=not cared)
 
 
 def _read_object(path: Path) -> dict:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no annotation file {path}.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a JSON file in UTF-8: {error}.") from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__} instead of an object.")
     return content

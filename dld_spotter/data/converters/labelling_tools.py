@@ -1,39 +1,35 @@
 """Own photos, annotated with labelme or PPOCRLabel."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path, PureWindowsPath
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from dld_spotter.data.converters.common import (
-    ImageFolder,
-    Sample,
-    Source,
-    TextFile,
-    Word,
-    annotation_files,
-    box_outline,
-    decode_text,
-    make_sample,
-    make_word,
-    numbered_lines,
-)
-from dld_spotter.data.converters.json_formats import check_size
-from dld_spotter.data.text_validation import Problems
+from dld_spotter.data.converters.common import Source, Word, box_outline, make_word, numbered_lines
+from dld_spotter.data.converters.image_folder import ImageFolder
+from dld_spotter.data.converters.reading import Entry, EntryReader, read_samples
+from dld_spotter.data.problems import Problems, Unusable
+from dld_spotter.data.text_files import TextFile, decode_text, find_text_files, parse_json, read_text
 
 # What PPOCRLabel writes for "to be recognised" and "cannot be recognised", in its English and its Chinese surface.
 PLACEHOLDERS = ("TEMPORARY", "NULL", "待识别", "无法识别")
+
+IGNORE_FLAGS = ("ignore", "dontcare", "difficult")
 
 
 def labelme(images: Path, annotations: Path, problems: Problems, *, text_field: str = "label") -> Source:
     """labelme: a JSON file for each image; polygons and rectangles are words, other shapes are left out.
 
-    A word is don't care if its text is empty or "###", or if a flag of it named ignore, dontcare or difficult is set.
+    A word is don't care if its text is empty or "###", or if a flag of it named ignore, dontcare or difficult is set;
+    a field ``difficult`` beside the flags, as related tools write it, counts too. Files in our own format, which
+    may stand beside the others, are skipped.
 
     Args:
         text_field: the field of a shape that holds the word, "label" or "description".
     """
-    files, folder = annotation_files(annotations, ".json"), ImageFolder(images)
-    return Source(len(files), _labelme_samples(files, folder, problems, text_field))
+    files = find_text_files(annotations, ".json")
+    entries = _labelme_entries(files, ImageFolder(images), problems, text_field)
+    return Source(len(files), read_samples(entries, images, problems))
 
 
 def ppocrlabel(images: Path, annotations: Path, problems: Problems) -> Source:
@@ -43,93 +39,88 @@ def ppocrlabel(images: Path, annotations: Path, problems: Problems) -> Source:
         annotations: Label.txt, or the folder that holds it.
     """
     path = annotations / "Label.txt" if annotations.is_dir() else annotations
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; give PPOCRLabel's Label.txt with --annotations.")
-    lines = numbered_lines(decode_text(path.read_bytes(), path.name, problems))
-    return Source(len(lines), _ppocrlabel_samples(lines, path.name, ImageFolder(images), problems))
+    folder = ImageFolder(images)
+    entries = [
+        (f"line {number}", partial(_ppocrlabel_entry, line, folder, problems))
+        for number, line in numbered_lines(read_text(path, partial(problems.warning, "not_utf8")))
+    ]
+    return Source(len(entries), read_samples(entries, images, problems))
 
 
-def _labelme_samples(
+class _Labels:
+    """What stands in the labels and descriptions of all shapes: words, or one label for all words."""
+
+    def __init__(self) -> None:
+        self._labels: set[str] = set()
+        self._descriptions: set[str] = set()
+
+    def add(self, shape: dict) -> None:
+        for found, text in ((self._labels, shape.get("label")), (self._descriptions, shape.get("description"))):
+            if len(found) < 2 and isinstance(text, str) and text.strip():
+                found.add(text)
+
+    def hint(self) -> str | None:
+        if len(self._labels) != 1 or len(self._descriptions) < 2:
+            return None
+        label = next(iter(self._labels))
+        return f"every label is '{label}', but descriptions differ; for the words in them: --text-field description."
+
+
+def _labelme_entries(
     files: list[TextFile], folder: ImageFolder, problems: Problems, text_field: str
-) -> Iterator[Sample]:
-    seen: set[str] = set()
+) -> Iterator[tuple[str, EntryReader]]:
+    labels = _Labels()
     for file in files:
-        try:
-            content = json.loads(decode_text(file.read(), file.name, problems))
-            name = _find_image(folder, content["imagePath"], seen)
-            shapes, height, width = content["shapes"], content.get("imageHeight"), content.get("imageWidth")
-            words = _labelme_words(shapes, name, problems, text_field)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            problems.error("bad_file", f"{file.name} is not a labelme file that fits ({_say(error)}); left out.")
-            continue
-        sample = check_size(make_sample(folder.root, name, words, problems), height, width, problems)
-        if sample is not None:
-            yield sample
+        yield file.name, partial(_labelme_entry, file, folder, problems, text_field, labels)
+    hint = labels.hint()
+    if hint is not None and text_field == "label":
+        problems.warning("equal_labels", hint)
 
 
-def _labelme_words(shapes: list[dict], name: str, problems: Problems, text_field: str) -> list[Word]:
-    words = []
-    for number, shape in enumerate(shapes):
-        kind, points = shape.get("shape_type") or "polygon", [tuple(point) for point in shape["points"]]
-        if kind == "rectangle" and len(points) == 2:
-            (x1, y1), (x2, y2) = points
-            outline = box_outline(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
-        elif kind in ("polygon", "rectangle"):
-            outline = [value for point in points for value in point]
-        else:
-            problems.warning("other_shape", f"a {kind} is no outline of a word; left out.", name, number)
-            continue
-        flags = shape.get("flags") or {}
-        ignore = any(flags.get(flag) for flag in ("ignore", "dontcare", "difficult"))
-        words.append(make_word(outline, shape.get(text_field) or "", ignore))
-    return words
+def _labelme_entry(
+    file: TextFile, folder: ImageFolder, problems: Problems, text_field: str, labels: _Labels
+) -> Entry | None:
+    text = decode_text(file.read(), file.name, partial(problems.warning, "not_utf8"))
+    content = parse_json(text, file.name)
+    if isinstance(content, dict) and "shapes" not in content and {"images", "annotations"} <= content.keys():
+        return None
+    words = [
+        (f"shape {number}", partial(_labelme_word, shape, text_field, labels))
+        for number, shape in enumerate(content["shapes"], 1)
+    ]
+    return Entry(folder.locate(content["imagePath"]), words, (content.get("imageHeight"), content.get("imageWidth")))
 
 
-def _ppocrlabel_samples(
-    lines: list[tuple[int, str]], file: str, folder: ImageFolder, problems: Problems
-) -> Iterator[Sample]:
-    seen: set[str] = set()
-    for number, line in lines:
-        path, tab, body = line.partition("\t")
-        try:
-            if not tab:
-                raise ValueError("no tab after the path")
-            name = _find_image(folder, path, seen)
-            words = [_ppocrlabel_word(entry, name, problems) for entry in json.loads(body)]
-        except (ValueError, KeyError, TypeError) as error:
-            problems.error("bad_line", f"{file}, line {number}: {_say(error)}; left out.")
-            continue
-        sample = make_sample(folder.root, name, words, problems)
-        if sample is not None:
-            yield sample
+def _labelme_word(shape: dict, text_field: str, labels: _Labels) -> Word:
+    kind, points = shape.get("shape_type") or "polygon", [(x, y) for x, y in shape["points"]]
+    if kind == "rectangle" and len(points) == 2:
+        (x1, y1), (x2, y2) = points
+        outline = box_outline(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+    elif kind in ("polygon", "rectangle"):
+        outline = [value for point in points for value in point]
+    else:
+        raise Unusable("other_shape", f"a {kind} is no outline of a word", "warning")
+    labels.add(shape)
+    flags = shape.get("flags") or {}
+    ignore = shape.get("difficult") or any(flags.get(flag) for flag in IGNORE_FLAGS)
+    return make_word(outline, shape.get(text_field), ignore)
+
+
+def _ppocrlabel_entry(line: str, folder: ImageFolder, problems: Problems) -> Entry:
+    path, tab, body = line.partition("\t")
+    if not tab:
+        raise ValueError("no tab after the path")
+    name = folder.locate(path)
+    words = [
+        (f"word {number}", partial(_ppocrlabel_word, entry, name, problems))
+        for number, entry in enumerate(parse_json(body, "what stands after the path"), 1)
+    ]
+    return Entry(name, words)
 
 
 def _ppocrlabel_word(entry: dict, name: str, problems: Problems) -> Word:
-    text = entry["transcription"]
+    text: Any = entry["transcription"]
     if text in PLACEHOLDERS:
         problems.warning("placeholder", f"a word is still '{text}'; taken as don't care.", name)
         text = ""
-    outline = [value for x, y in entry["points"] for value in (x, y)]
-    return make_word(outline, text, bool(entry.get("difficult")))
-
-
-def _find_image(folder: ImageFolder, path: str, seen: set[str]) -> str:
-    """An image by the path that a tool wrote, perhaps on another machine: the longest end of it that exists here.
-
-    Raises:
-        ValueError: there is none, or it had annotations before.
-    """
-    windows = PureWindowsPath(path)  # takes both kinds of slashes
-    parts = [part for part in windows.parts if part not in ("..", windows.anchor)]
-    for start in range(len(parts)):
-        name = "/".join(parts[start:])
-        if name in folder:
-            if name in seen:
-                raise ValueError(f"{name} was annotated before")
-            seen.add(name)
-            return name
-    raise ValueError(f"there is no image {path} in {folder.root}")
-
-
-def _say(error: Exception) -> str:
-    return f"no {error}" if isinstance(error, KeyError) else str(error)
+    return make_word([value for x, y in entry["points"] for value in (x, y)], text, bool(entry.get("difficult")))

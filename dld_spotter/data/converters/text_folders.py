@@ -5,29 +5,22 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from dld_spotter.data.converters.common import (
-    ImageFolder,
-    Sample,
-    Source,
-    TextFile,
-    Word,
-    annotation_files,
-    box_outline,
-    decode_text,
-    make_sample,
-    make_word,
-    numbered_lines,
-)
-from dld_spotter.data.text_validation import Problems
-from dld_spotter.image_io import ImageError
+from dld_spotter.data.annotation_checks import MAX_POINTS
+from dld_spotter.data.converters.common import Sample, Source, Word, box_outline, make_word, numbered_lines
+from dld_spotter.data.converters.image_folder import ImageFolder, pair_files
+from dld_spotter.data.converters.reading import Entry, PlacedWord, read_samples
+from dld_spotter.data.problems import Problems, Unusable
+from dld_spotter.data.text_files import TextFile, decode_text, find_text_files
 
 LineParser = Callable[[str], Word]
-FileReader = Callable[[TextFile, Problems], list[Word]]
+FileReader = Callable[[TextFile, Problems], list[PlacedWord]]
 
 MLT_SCRIPTS = ("Arabic", "Latin", "Chinese", "Japanese", "Korean", "Bangla", "Hindi", "Symbols", "Mixed", "None")
 
-_NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
-_BOX_LINE = re.compile(rf"^{_NUMBER}(?:,|\s){_NUMBER}(?:,|\s){_NUMBER}(?:,|\s){_NUMBER}(?:,|\s)\s*\"(.*)\"\s*$")
+_NUMBER = r"[-+]?[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?"
+_IS_NUMBER = re.compile(rf"\s*+{_NUMBER}\s*+").fullmatch
+_COLUMN = rf"({_NUMBER})(?:\s*+,\s*+|\s++)"
+_BOX_LINE = re.compile(rf"^\s*+{_COLUMN * 4}\"(.*)\"\s*$")
 _ESCAPED = re.compile(r"\\([\"\\])")
 
 
@@ -53,6 +46,11 @@ def icdar(images: Path, annotations: Path, problems: Problems, *, points: int = 
     """
     parse = partial(parse_points, points=points) if points else parse_polygon
     return convert_folder(images, annotations, partial(read_lines, parse=parse), problems)
+
+
+def outlines(images: Path, annotations: Path, problems: Problems) -> Source:
+    """Files of outlines without transcriptions, ``x1,y1,...,xn,yn`` a line: all words are don't care."""
+    return convert_folder(images, annotations, partial(read_lines, parse=parse_outline), problems)
 
 
 def mlt2017(
@@ -84,7 +82,7 @@ def parse_points(line: str, points: int = 4) -> Word:
     fields = line.split(",", 2 * points)
     if len(fields) <= 2 * points:
         raise ValueError(f"expected {2 * points} numbers and a word, separated by commas; found '{line}'")
-    return make_word(_numbers(fields[:-1]), fields[-1])
+    return make_word(parse_numbers(fields[:-1]), fields[-1])
 
 
 def parse_icdar2013(line: str) -> Word:
@@ -94,7 +92,7 @@ def parse_icdar2013(line: str) -> Word:
     """
     box = _BOX_LINE.match(line)
     if box:
-        return make_word(box_outline(*_numbers(box.groups()[:4])), _ESCAPED.sub(r"\1", box[5]))
+        return make_word(box_outline(*parse_numbers(box.groups()[:4])), _ESCAPED.sub(r"\1", box[5]))
     return parse_points(line)
 
 
@@ -103,7 +101,7 @@ def parse_mlt2017(line: str, scripts: frozenset[str] = frozenset({"Latin"})) -> 
     fields = line.split(",", 9)
     if len(fields) < 10:
         raise ValueError(f"expected 8 numbers, a script and a word, separated by commas; found '{line}'")
-    return make_word(_numbers(fields[:8]), fields[9], ignore=fields[8].strip() not in scripts)
+    return make_word(parse_numbers(fields[:8]), fields[9], ignore=fields[8].strip() not in scripts)
 
 
 def parse_polygon(line: str) -> Word:
@@ -114,35 +112,47 @@ def parse_polygon(line: str) -> Word:
     numbers, mark, text = line.partition(",####")
     fields = numbers.split(",")
     if not mark:
-        length = next((i for i, field in enumerate(fields[:-1]) if not _is_number(field)), len(fields) - 1)
+        length = next((i for i, field in enumerate(fields[:-1]) if not _IS_NUMBER(field)), len(fields) - 1)
         length -= length % 2
         fields, text = fields[:length], ",".join(fields[length:])
     if len(fields) % 2 or len(fields) < 2:
         raise ValueError(f"expected pairs of numbers and a word, separated by commas; found '{line}'")
-    return make_word(_numbers(fields), text)
+    return make_word(parse_numbers(fields), text)
 
 
-def read_lines(file: TextFile, problems: Problems, parse: LineParser) -> list[Word]:
-    """The words of a text file with one word a line. Lines that cannot be understood are noted as errors."""
-    words = []
-    for number, line in numbered_lines(decode_text(file.read(), file.name, problems)):
-        try:
-            words.append(parse(line))
-        except ValueError as error:
-            problems.error("bad_line", f"{file.name}, line {number}: {error}. Left out.")
-    return words
+def parse_outline(line: str) -> Word:
+    """Corners without a word: it is don't care."""
+    fields = line.rstrip(", \t").split(",")
+    return make_word(parse_numbers(fields), "", ignore=True)
+
+
+def parse_numbers(fields: Sequence[str]) -> list[float]:
+    """Numbers in the usual way of writing: digits, a point, an exponent."""
+    if len(fields) > 2 * MAX_POINTS:
+        raise Unusable("too_many_points", f"has {len(fields):,} numbers; at most {MAX_POINTS:,} points are read")
+    wrong = [field for field in fields if not _IS_NUMBER(field)]
+    if wrong:
+        raise ValueError(f"'{wrong[0]}' is not a number")
+    return [float(field) for field in fields]
+
+
+def read_lines(file: TextFile, problems: Problems, parse: LineParser) -> list[PlacedWord]:
+    """The words of a text file with one word a line."""
+    text = decode_text(file.read(), file.name, partial(problems.warning, "not_utf8"))
+    return [(f"line {number}", partial(parse, line)) for number, line in numbered_lines(text)]
 
 
 def convert_folder(
     images: Path, annotations: Path, read: FileReader, problems: Problems, suffixes: Sequence[str] = (".txt",)
 ) -> Source:
-    """The samples of a folder (or zip archive) with an annotation file for each image.
+    """The samples of a folder (or zip archive) with an annotation file for each image; see :func:`pair_files`."""
+    pairs = pair_files(find_text_files(annotations, *suffixes), ImageFolder(images), problems)
+    entries = [(file.name, partial(_read_file, file, name, read, problems)) for file, name in pairs]
+    return Source(len(pairs), read_samples(entries, images, problems, stored=True))
 
-    Errors are noted for annotation files without an image, and a warning for images without annotations (they
-    are left out: nobody said that there is no text in them).
-    """
-    files, folder = annotation_files(annotations, *suffixes), ImageFolder(images)
-    return Source(len(files), _folder_samples(files, folder, read, problems))
+
+def _read_file(file: TextFile, image: str, read: FileReader, problems: Problems) -> Entry:
+    return Entry(image, read(file, problems))
 
 
 def thin_out_negatives(samples: Iterator[Sample], share: float) -> Iterator[Sample]:
@@ -155,39 +165,3 @@ def thin_out_negatives(samples: Iterator[Sample], share: float) -> Iterator[Samp
                 continue
             kept += 1
         yield sample
-
-
-def _folder_samples(
-    files: list[TextFile], folder: ImageFolder, read: FileReader, problems: Problems
-) -> Iterator[Sample]:
-    left = set(folder.names)
-    for file in files:
-        try:
-            name = folder.find(file.stem)
-        except ImageError as error:
-            problems.error("missing_image", f"{error}; left out.")
-            continue
-        if name not in left:
-            problems.error("duplicate_image", f"{file.name} is a second annotation file; left out.", name)
-            continue
-        left.remove(name)
-        sample = make_sample(folder.root, name, read(file, problems), problems, stored=True)
-        if sample is not None:
-            yield sample
-    for name in sorted(left):
-        problems.warning("no_annotation_file", "the image has no annotation file; left out.", name)
-
-
-def _numbers(fields: Sequence[str]) -> list[float]:
-    try:
-        return [float(field) for field in fields]
-    except ValueError:
-        raise ValueError(f"'{','.join(fields)}' are not numbers") from None
-
-
-def _is_number(field: str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True

@@ -120,8 +120,8 @@ class AttentionDecoder(nn.Module):
         """(R, T) likeliest tokens, padding where no step counts."""
         return logits.argmax(dim=-1).masked_fill(~valid, PAD)
 
-    def glimpses(self, context: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """What each step of ``forward`` looks at: attention (R, T, N), and the glimpses that it makes, (R, T, D)."""
+    def attend(self, context: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """What each step of ``forward`` attends to: attention (R, T, N), and the glimpses that it makes, (R, T, D)."""
         previous = F.pad(target[:, :-1], (1, 0), value=START)
         memory, state = self.remember(context), self.start(context)
         looks = []
@@ -164,13 +164,13 @@ class AttentionDecoder(nn.Module):
 
     def beam_search(self, context: Tensor, width: int, max_steps: int) -> tuple[Tensor, Tensor]:
         """(R, width, T) token ids and (R, width) log-probabilities, best first (see ``recognition.beam_search``)."""
-        from dld_spotter.modeling.recognition.beam_search import beam_search
+        from dld_spotter.modeling.recognition.attention_beam_search import beam_search
 
         return beam_search(self, context, width, max_steps)
 
 
 def token_log_probs(logits: Tensor) -> Tensor:
-    """Log-probabilities of the tokens that can be said: padding is no token of a word."""
+    """Log-probabilities of the tokens that can be emitted: padding is no token of a word."""
     logits = logits.float()
     blocked = logits.new_zeros(logits.shape[-1])
     blocked[PAD].fill_(-torch.inf)  # an assignment would copy the number to the device, and wait for it
@@ -180,8 +180,8 @@ def token_log_probs(logits: Tensor) -> Tensor:
 def kaiming_matrices(module: nn.Module) -> None:
     """Draw every matrix of a module from Kaiming's normal distribution, as the authors' recogniser does.
 
-    With PyTorch's smaller defaults the contextual features of different words start nearly alike, and a reader stays
-    for hundreds of updates at what it can say without looking (see docs/research-log.md, "Initialisation").
+    With PyTorch's smaller defaults the contextual features of different words start nearly alike, and for hundreds of
+    updates a recogniser predicts what it can without its input (see docs/research-log.md, "Initialisation").
     """
     for parameter in module.parameters():
         if parameter.dim() == 2:

@@ -53,12 +53,21 @@ class CTCDecoder(nn.Module):
         if words == 0:
             return log_probs.sum(dim=(1, 2))
         is_character = target >= NUM_SPECIAL
-        # A row of padding has no character; class 1 stands there, and is not looked at.
-        classes = (target - TOKEN_OFFSET).clamp(min=1)
         lengths = is_character.sum(dim=1)
-        columns = torch.full_like(lengths, columns)
-        # On CPUs and GPUs alike ctc_loss wants the columns first.
-        return -F.ctc_loss(log_probs.float().transpose(0, 1), classes, columns, lengths, blank=BLANK, reduction="none")
+        # A blank stands between two equal characters. What does not fit is taken for the empty text, whose loss is
+        # finite: that of an impossible text has gradients that are no numbers.
+        repeats = ((target[:, 1:] == target[:, :-1]) & is_character[:, 1:]).sum(dim=1)
+        fits = lengths + repeats <= columns
+        classes = (target - TOKEN_OFFSET).clamp(min=1)  # what stands behind the end is not looked at
+        loss = F.ctc_loss(
+            log_probs.float().transpose(0, 1),
+            classes,
+            torch.full_like(lengths, columns),
+            torch.where(fits, lengths, 0),
+            blank=BLANK,
+            reduction="none",
+        )
+        return (-loss).masked_fill(~fits, -torch.inf)
 
     @torch.no_grad()
     def best_tokens(self, logits: Tensor, valid: Tensor) -> Tensor:
