@@ -60,16 +60,18 @@ def keys():
 
 @cache
 def help_of(tool, first):
-    """What a tool says to --help, and to its first argument with --help, where that is a format or a subcommand."""
-    if tool not in cli.commands():
-        named = [name for name, path in cli.commands().items() if path == toy.ROOT / tool]
-        tool = named[0] if named else tool
+    """What a command says to --help, and to its first argument with --help, where that is a subcommand.
+
+    Of a script that is no command, its source.
+    """
+    script = cli.commands().get(tool, toy.ROOT / tool)
+    named = [name for name, path in cli.commands().items() if path == script]
+    if not named:
+        return script.read_text(encoding="utf-8")
     said = io.StringIO()
     for arguments in ([], [first]):
         with contextlib.suppress(SystemExit), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            cli.main([tool, *arguments, "--help"]) if tool in cli.commands() else said.write(
-                (toy.ROOT / tool).read_text()
-            )
+            cli.main([named[0], *arguments, "--help"])
     return said.getvalue()
 
 
@@ -84,6 +86,17 @@ def test_a_dead_link_is_seen(tmp_path):
     )
     (tmp_path / "page.md").write_text(text)
     assert list(documents.dead_links(tmp_path / "page.md")) == ["other.md", "#one"]
+
+
+def test_commands_are_found_in_shell_blocks():
+    text = (
+        "`dld-spotter inline`\n```bash\ncd x\ndld-spotter read --input a \\\n    KEY 1  # said\n"
+        "python tools/demo.py -x\n```\n<!-- no-run -->\n```python\ndld-spotter\n```\n"
+    )
+    commands = list(documents.tool_commands(text))
+    assert [command.tool for command in commands] == ["read", "tools/demo.py"]
+    assert [command.arguments for command in commands] == [("--input", "a", "KEY", "1"), ("-x",)]
+    assert [block.runs for block in documents.blocks(text)] == [True, False]
 
 
 @each(DOCUMENTS)

@@ -4,6 +4,7 @@
 Usage: /path/to/your/python tools/install_detectron2.py
 """
 
+import argparse
 import importlib.metadata
 import os
 import shutil
@@ -82,4 +83,5 @@ def main() -> str | None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # --help, and nothing else
     sys.exit(main())
