@@ -29,7 +29,7 @@ def _add_spotter(cfg: CN) -> None:
     # [modeling/mask_rcnn/mask_rcnn_spotter.py, modeling/segmentation_spotter.py, modeling/dld/dld_spotter.py]
     cfg.MODEL.PAD_MULTIPLE = 0
 
-    # The words. [modeling/recognition/roi_feature_recogniser.py, modeling/mask_rcnn/mask_rcnn_spotter.py,
+    # The words that are read. [modeling/recognition/roi_feature_recogniser.py, modeling/mask_rcnn/mask_rcnn_spotter.py,
     # engine/trainer.py]
     text = cfg.MODEL.TEXT = CN()
     # "alphanumeric36" (case-insensitive), "alphanumeric62", "printable68", "printable95", or the path of a UTF-8 file
@@ -111,6 +111,8 @@ def _add_distillation(cfg: CN) -> None:
     selector = cfg.MODEL.RESOLUTION_SELECTOR = CN()
     # Its class, of RESOLUTION_SELECTOR_REGISTRY.
     selector.NAME = "ResidualSelector"
+    # For "BackboneSelector": factor on height and width at which it sees the image.
+    selector.SCALE = 0.3
     # Channels of its first block; each later block has twice as many.
     selector.WIDTH = 32
     # Normalisation, as in ROI_TEXT_HEAD.NORM.
@@ -165,7 +167,6 @@ def _add_distillation(cfg: CN) -> None:
     # Likewise the affinity of attended features within a word.
     dld.ETA_AFFINITY = 0.0
     # The detector's feature pyramid, aligned across resolutions (Qi et al., CVPR 2021; their alpha * tau is 0.6).
-    #
     dld.ETA_PYRAMID = 0.0
     # Iterations over which ETA_PYRAMID grows from 0.
     dld.PYRAMID_WARMUP_ITERS = 500
@@ -216,16 +217,13 @@ def _add_other_spotters(cfg: CN) -> None:
     # which takes long to learn.
     mango.CHARACTER_WINDOWS = False
     # Cells of a word that are read at most, in training and wherever words' places are given; of more, training draws.
-    #
     mango.CELLS_PER_WORD = 2
     # Cells of a batch whose attention maps are kept at once; more are done in parts, and again in the backward pass.
     # A cell at 1440 x 960 pixels and 25 slots takes some 17 MB, and 30 MB where its attention is learnt.
-    #
     mango.MAX_CELLS = 120
     # Weight of the loss of the characters' attention, which counts where a word has character boxes.
     mango.CHARACTER_ATTENTION_LOSS_WEIGHT = 3.0
     # Words without character boxes: their outline, cut into equal parts along the word, stands in.
-    #
     mango.SLICE_WORDS = False
     # Learn places and attention alone; the recogniser stays as it is.
     mango.PRETRAIN_ATTENTION = False

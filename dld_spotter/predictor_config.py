@@ -49,10 +49,6 @@ def complete_cfg(
     else:
         cfg = load_cfg(config, opts)
     cfg.MODEL.DLD.TEACHER = False  # only training has a use for one
-    # A word's score is never above its detection's: what is too uncertain already need not be read. Detectors leave out
-    # scores that are no larger than their threshold, and words of just the least score are given.
-    least = float(np.nextafter(np.float32(cfg.TEST.TEXT.SCORE_THRESHOLD), np.float32(0)))
-    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = max(float(cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST), least)
     if not cfg.MODEL.WEIGHTS:
         raise ValueError(
             "there are no weights to read with: give weights='model_final.pth' or set MODEL.WEIGHTS to a checkpoint."

@@ -30,7 +30,7 @@ class Word:
 
     Attributes:
         text: what it says.
-        score: ``det_score`` times ``text_score``.
+        score: both together, as TEST.TEXT.SCORE_POWERS says; by default ``det_score`` times ``text_score``.
         det_score: how sure it is that there is a word, in [0, 1].
         text_score: how sure the reading is, in [0, 1].
         polygon: its outline, clockwise on screen: [x, y] in pixels of the original image.
@@ -201,18 +201,20 @@ def to_words(instances: Instances, charset: Charset, scale_x: float = 1.0, scale
 
     Args:
         instances: N predictions of one image (see ``instances_to_polygons``), with ``scores``, ``pred_text`` and
-            ``pred_text_scores``.
+            ``pred_text_scores``; and ``pred_word_scores``, or else the product of the two counts.
         scale_x: factor from the instances' pixels to those of the record.
         scale_y: likewise.
     """
     texts = charset.decode(instances.pred_text)
-    scores = zip(instances.scores.tolist(), instances.pred_text_scores.tolist(), strict=True)
+    both = instances.scores, instances.pred_text_scores
+    combined = instances.pred_word_scores if instances.has("pred_word_scores") else both[0] * both[1]
+    scores = zip(*(values.tolist() for values in (combined, *both)), strict=True)
     words = []
-    for text, (det_score, text_score), polygon in zip(texts, scores, instances_to_polygons(instances), strict=True):
-        if not (math.isfinite(det_score) and math.isfinite(text_score)):
-            logger.warning("a word is left out: its scores are %s and %s.", det_score, text_score)
+    for text, of_word, polygon in zip(texts, scores, instances_to_polygons(instances), strict=True):
+        if not all(map(math.isfinite, of_word)):
+            logger.warning("a word is left out: its scores are %s, %s and %s.", *of_word)
         elif polygon is not None:
-            words.append(_to_word(text, det_score, text_score, polygon * (scale_x, scale_y)))
+            words.append(_to_word(text, of_word, polygon * (scale_x, scale_y)))
     return in_reading_order(words)
 
 
@@ -222,11 +224,12 @@ def in_reading_order(words: list[Word]) -> list[Word]:
     return [words[index] for line in lines for index in line]
 
 
-def _to_word(text: str, det_score: float, text_score: float, polygon: np.ndarray) -> Word:
+def _to_word(text: str, scores: tuple[float, ...], polygon: np.ndarray) -> Word:
+    score, det_score, text_score = (round(value, 4) for value in scores)
     return Word(
         text=text,
-        score=round(det_score * text_score, 4),
-        det_score=round(det_score, 4),
-        text_score=round(text_score, 4),
+        score=score,
+        det_score=det_score,
+        text_score=text_score,
         polygon=np.round(polygon.astype(np.float64), 2).tolist(),
     )

@@ -113,7 +113,9 @@ class TextVisualizer(Visualizer):
             jittering: has no effect; it is in Detectron2's signature.
         """
         scores = None
-        if predictions.has("scores") and predictions.has("pred_text_scores"):
+        if predictions.has("pred_word_scores"):
+            scores = predictions.pred_word_scores.tolist()
+        elif predictions.has("scores") and predictions.has("pred_text_scores"):
             scores = (predictions.scores * predictions.pred_text_scores).tolist()
         return self.draw_words(instances_to_polygons(predictions), self._decode(predictions.pred_text), scores)
 

@@ -51,6 +51,7 @@ from dld_spotter.engine.weights_file import read_checkpoint, write_whole
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.text_evaluator import registered_truth
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.dld.selector.backbone_selector import BackboneSelector
 from dld_spotter.modeling.dld.selector.regression import ScaleLosses, choose_at
 from dld_spotter.modeling.dld.selector.selector_network import build_resolution_selector
 
@@ -119,6 +120,8 @@ def fit(args: argparse.Namespace) -> None:
         warn(f"a fit to {fitted} images: some hundreds are needed to learn which images need which scale.")
     seed_all_rng(args.seed)
     selector = build_resolution_selector(cfg).to(model.device)
+    if isinstance(selector, BackboneSelector):
+        selector.start_from(model.student)
     costs = model.costs.cpu()
     options = FitOptions(args.iterations, seed=args.seed, workers=cfg.DATALOADER.NUM_WORKERS)
     fit_selector(selector, images, losses.values(0.0, costs)[:fitted], model, options)

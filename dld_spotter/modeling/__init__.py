@@ -4,6 +4,7 @@ from dld_spotter.modeling.backbones.pp_lcnet import PPLCNetV4, build_pp_lcnet_fp
 from dld_spotter.modeling.backbones.residual_fpn import build_light_resnet_fpn_backbone
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.modeling.dld.pyramid_fusion_trainer import PyramidFusionTrainer
+from dld_spotter.modeling.dld.selector.backbone_selector import BackboneSelector
 from dld_spotter.modeling.dld.selector.selector_network import RESOLUTION_SELECTOR_REGISTRY, build_resolution_selector
 from dld_spotter.modeling.mango import MANGO
 from dld_spotter.modeling.mask_rcnn.dont_care_regions import TextRPN

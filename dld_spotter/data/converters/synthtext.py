@@ -1,7 +1,7 @@
 """SynthText: 858,750 rendered images, annotated in one large .mat file."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,14 @@ def synthtext(
         total, rows = reader.columns(path, ["imnames", "txt", "wordBB", *(["charBB"] if characters else [])])
     except ValueError as error:
         raise ValueError(f"{path}: {error}.") from error
-    entries = ((f"image {number}", partial(_entry, row, min_size)) for number, row in enumerate(rows, 1))
+    entries = table_entries(rows, min_size)
     return Source(total, _closing(entries, images, problems, reader))
+
+
+def table_entries(rows: Iterable[Any], min_size: float) -> Iterator[tuple[str, EntryReader]]:
+    """An entry for each row: name, texts, boxes of words and perhaps boxes of characters."""
+    for number, row in enumerate(rows, 1):
+        yield f"image {number}", partial(_entry, row, min_size)
 
 
 def split_words(lines: Any) -> list[str]:

@@ -110,7 +110,7 @@ def parse_polygon(line: str) -> Word:
     A word with commas is taken from where the numbers end.
     """
     numbers, mark, text = line.partition(",####")
-    fields = numbers.split(",")
+    fields = numbers.split(",", 2 * MAX_POINTS)
     if not mark:
         length = next((i for i, field in enumerate(fields[:-1]) if not _IS_NUMBER(field)), len(fields) - 1)
         length -= length % 2

@@ -135,7 +135,7 @@ def test_the_teacher_sees_full_resolution_and_its_best_sequences_are_learnt():
     original = model.teacher.pool
     model.teacher.pool = lambda images, *given: sizes.append(images.image_sizes) or original(images, *given)
     assert losses_of(model, toy_batch((1,)))["loss_skd_sequence"] > 0
-    assert sizes == [[(96, 128)]] and widths == [3]
+    assert sizes == [[(96, 128)]] and widths == [7]
 
 
 @pytest.mark.parametrize("selection", ["random", "single"])

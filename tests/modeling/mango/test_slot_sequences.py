@@ -123,7 +123,7 @@ def test_votes_counted_one_by_one(seed):
 
 
 def test_the_reader_runs_along_the_slots():
-    reader = ParallelRecogniser(6, 8, 2, 10, Charset("abc")).eval()
+    reader = ParallelRecogniser(6, 8, Charset("abc")).eval()
     slots = torch.randn(3, 5, 6)
     logits = reader(slots)
     assert logits.shape == (3, 5, 5) and reader.contextual(slots).shape == (3, 5, 8)

@@ -14,7 +14,7 @@ from dld_spotter.modeling.mango.mask_attention import AttentionMaps
 from dld_spotter.modeling.mango.word_attention import word_attention
 from dld_spotter.modeling.spotter import readable_words
 
-D, SLOTS, ROWS, COLUMNS, CELLS = 4, 3, 6, 8, 25
+D, SLOTS, ROWS, COLUMNS, CELLS = 8, 3, 6, 8, 25
 
 
 def entry(cells, weight):

@@ -215,7 +215,7 @@ def test_what_is_no_checkpoint_is_said(tmp_path, capsys):
     swap_reader = toy.load_script("tools/swap_reader.py")
     torch.save([1], tmp_path / "list.pth")
     (tmp_path / "text.pth").write_text("x")
-    for name, message in (("list.pth", "has no weights"), ("text.pth", "cannot be read"), ("none.pth", "none.pth")):
+    for name, message in (("list.pth", "no checkpoint"), ("text.pth", "cannot be read"), ("none.pth", "none.pth")):
         assert swap_reader.main([str(tmp_path / name)] * 2 + [str(tmp_path / "out.pth")]) == 1
         assert message in capsys.readouterr().err and not (tmp_path / "out.pth").exists()
 

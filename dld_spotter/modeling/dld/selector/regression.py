@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dld_spotter.modeling.dld.selector.gumbel import SMALLEST
-from dld_spotter.modeling.dld.selector.selector_network import ResidualSelector
+from dld_spotter.modeling.dld.selector.selector_network import ScaleClassifier
 
 # Logits a nat of expected loss. A scale that loses 0.1 more is chosen e times less often where choices are sampled.
 SHARPNESS = 10.0
@@ -95,8 +95,8 @@ def check_gamma_shift(shift: float, selector: nn.Module | None, fixed_scale: flo
 
 
 def choose_at(
-    selector: ResidualSelector, gamma: float, costs: Tensor, among: Sequence[int] | None = None
-) -> ResidualSelector:
+    selector: ScaleClassifier, gamma: float, costs: Tensor, among: Sequence[int] | None = None
+) -> ScaleClassifier:
     """A copy of a selector that was fitted with a gamma of 0, for another one.
 
     What it expects a scale to lose grows by gamma times the scale's cost, for every image.

@@ -28,8 +28,28 @@ def build_resolution_selector(cfg: CfgNode) -> nn.Module:
     return RESOLUTION_SELECTOR_REGISTRY.get(cfg.MODEL.RESOLUTION_SELECTOR.NAME)(cfg)
 
 
+class ScaleClassifier(nn.Module):
+    """What selectors share whose last layer, ``classify``, is linear."""
+
+    classify: nn.Linear
+
+    @torch.no_grad()
+    def shift(self, offsets: Tensor) -> None:
+        """Add the same (k,) to the logits of every image from now on."""
+        self.classify.bias.add_(offsets.to(self.classify.bias))
+
+    @torch.no_grad()
+    def restrict(self, scales: Sequence[int]) -> None:
+        """Keep the logits of these scales, by index, and no others."""
+        rows = torch.as_tensor(scales, device=self.classify.weight.device)
+        kept = nn.Linear(self.classify.in_features, len(rows)).to(self.classify.weight)
+        kept.weight.copy_(self.classify.weight[rows])
+        kept.bias.copy_(self.classify.bias[rows])
+        self.classify = kept
+
+
 @RESOLUTION_SELECTOR_REGISTRY.register()
-class ResidualSelector(nn.Module):
+class ResidualSelector(ScaleClassifier):
     """Ten convolutions in a residual network, global average pooling, one linear layer.
 
     The image is folded first: each square of ``fold`` x ``fold`` pixels becomes the channels of one position. No detail
@@ -74,20 +94,6 @@ class ResidualSelector(nn.Module):
         features = F.pixel_unshuffle(F.pad(images.tensor, padding), self.fold)
         features = self.last(self.blocks(self.stem(features)))
         return self.classify(masked_mean(features, images.image_sizes, (height + padding[3], width + padding[1])))
-
-    @torch.no_grad()
-    def shift(self, offsets: Tensor) -> None:
-        """Add the same (k,) to the logits of every image from now on."""
-        self.classify.bias.add_(offsets.to(self.classify.bias))
-
-    @torch.no_grad()
-    def restrict(self, scales: Sequence[int]) -> None:
-        """Keep the logits of these scales, by index, and no others."""
-        rows = torch.as_tensor(scales, device=self.classify.weight.device)
-        kept = nn.Linear(self.classify.in_features, len(rows)).to(self.classify.weight)
-        kept.weight.copy_(self.classify.weight[rows])
-        kept.bias.copy_(self.classify.bias[rows])
-        self.classify = kept
 
 
 class ResidualBlock(nn.Module):
