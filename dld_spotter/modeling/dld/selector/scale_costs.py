@@ -20,13 +20,14 @@ class CandidateScales:
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "CandidateScales":
-        """MODEL.DLD.SCALES and COSTS; a scale whose cost was not measured costs its square.
+        """MODEL.DLD.SCALES and COSTS; a scale whose cost was not measured, or that is the only one, costs its square.
 
         Raises:
             ValueError: COSTS of another number than SCALES.
         """
         scales = tuple(cfg.MODEL.DLD.SCALES)
-        costs = tuple(cfg.MODEL.DLD.COSTS) or tuple(scale**2 for scale in scales)
+        costs = tuple(cfg.MODEL.DLD.COSTS) if len(scales) > 1 else ()
+        costs = costs or tuple(scale**2 for scale in scales)
         if len(costs) != len(scales):
             raise ValueError(
                 f"MODEL.DLD.COSTS has {len(costs)} values for {len(scales)} MODEL.DLD.SCALES: give one cost a scale "
