@@ -24,6 +24,7 @@ setup(
         "rapidfuzz>=3.0",
         "editdistance>=0.6",
         "matplotlib>=3.7",
+        "fonttools>=4.40",
         "tqdm>=4.60",
         "cloudpickle",
         "fvcore>=0.1.5.post20221221",
