@@ -55,7 +55,7 @@ class BackboneSelector(ScaleClassifier):
 
     def start_from(self, student: nn.Module) -> None:
         """Take the weights of the student's backbone."""
-        self.backbone.load_state_dict(student.backbone.bottom_up.state_dict())
+        self.backbone.load_state_dict(student.get_submodule("backbone.bottom_up").state_dict())
 
     def forward(self, images: ImageList) -> Tensor:
         """(B, k) logits."""
