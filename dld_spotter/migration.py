@@ -5,6 +5,7 @@ Version 0 is every file without ``MODEL.VERSION``: configs of trainings, and exp
 gives files of earlier versions the value that they meant.
 """
 
+import ast
 import logging
 from collections.abc import Callable
 
@@ -21,10 +22,10 @@ def _is(expected: object) -> Check:
     return lambda value, _: value == expected
 
 
-# Keys under another name.
+# Keys under another name, and the default, which says nothing: of two keys that are one now, the other counts.
 MOVED = {
-    "MODEL.TEXT_PERCEPTRON.ORDERED_POINTS": "INPUT.TEXT.ORDERED_POINTS",
-    "MODEL.MANGO.ORDERED_POINTS": "INPUT.TEXT.ORDERED_POINTS",
+    "MODEL.TEXT_PERCEPTRON.ORDERED_POINTS": ("INPUT.TEXT.ORDERED_POINTS", (10, 14)),
+    "MODEL.MANGO.ORDERED_POINTS": ("INPUT.TEXT.ORDERED_POINTS", (10, 14)),
 }
 
 # Keys whose value is a constant of the module that read them, or follows from other keys; they had an effect on
@@ -104,8 +105,8 @@ def take_removed_keys(loaded: dict, source: str) -> dict[str, object]:
     Raises:
         ValueError: the file is of a later version.
     """
-    version = loaded.get("MODEL", {}).get("VERSION", 0)
-    if version > VERSION:
+    version = _descend(loaded, ["MODEL"]).get("VERSION", 0)
+    if isinstance(version, int) and version > VERSION:
         raise ValueError(
             f"{source}: MODEL.VERSION is {version}, and this dld_spotter knows {VERSION} at most; update dld_spotter."
         )
@@ -114,12 +115,13 @@ def take_removed_keys(loaded: dict, source: str) -> dict[str, object]:
         *sections, name = key.split(".")
         node = _descend(loaded, sections)
         if name in node:
-            removed[key] = node.pop(name)
-    for old, new in MOVED.items():
-        if old in removed:
+            removed[key] = _decoded(node.pop(name))
+    for old, (new, default) in MOVED.items():
+        value = removed.pop(old, default)
+        if tuple(value) != default:
             *sections, name = new.split(".")
-            _descend(loaded, sections, make=True).setdefault(name, removed.pop(old))
-    jitter = loaded.get("INPUT", {}).get("COLOR_JITTER")
+            _descend(loaded, sections, make=True)[name] = value
+    jitter = _descend(loaded, ["INPUT"]).get("COLOR_JITTER")
     if isinstance(jitter, dict):  # three keys, and their defaults
         names = {"BRIGHTNESS": 0.125, "CONTRAST": 0.5, "SATURATION": 0.5}
         loaded["INPUT"]["COLOR_JITTER"] = [jitter.get(name, default) for name, default in names.items()]
@@ -146,6 +148,14 @@ def check_removed_keys(removed: dict[str, object], model: CfgNode, source: str) 
                 f"{source}: {key} is {value}, but there is no such key any more, and its value is another one. Take it "
                 "out to train a new model; for a trained one use dld_spotter 0.1."
             )
+
+
+def _decoded(value: object) -> object:
+    """A value as Detectron2 takes it: tuples are text in YAML."""
+    try:
+        return ast.literal_eval(value) if isinstance(value, str) else value
+    except (SyntaxError, ValueError):
+        return value
 
 
 def _descend(node: dict, names: list[str], make: bool = False) -> dict:

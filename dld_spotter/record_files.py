@@ -10,6 +10,8 @@ from types import TracebackType
 
 from dld_spotter.results import to_json
 
+_BEGINNING = b'{"file_name": "'  # of every record
+
 
 class RecordFile:
     """Records, one a line: JSON Lines, or a JSON array that is closed again after each record.
@@ -86,7 +88,7 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, dict]]:
             if content in (b"", b"[", b"]", b"[]"):
                 continue
             record = _parse(content)
-            if record is None and not line.endswith(b"\n"):
+            if record is None and not line.endswith(b"\n") and _BEGINNING.startswith(content[: len(_BEGINNING)]):
                 return  # cut off
             if record is None:
                 raise ValueError(f"{path}: line {number} is no record; a file to go on with holds one record a line.")

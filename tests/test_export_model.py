@@ -153,7 +153,7 @@ def test_scale_on_the_command_line_of_the_demo(exported, tmp_path, capsys):
     cv2.imwrite(str(tmp_path / "a.png"), photo())
     demo = toy.load_script("tools/demo.py")
     command = ["--config-file", str(exported[0]), "--input", str(tmp_path / "a.png"), "--device", "cpu"]
-    command += ["--json", str(tmp_path / "a.json"), "--scale"]
+    command += ["--json", str(tmp_path / "a.json"), "--overwrite", "--scale"]
     assert demo.main([*command, "0.6"]) == 0
     assert '"scale": 0.6' in (tmp_path / "a.json").read_text(encoding="utf-8")
     assert demo.main([*command, "2"]) == 1

@@ -101,7 +101,8 @@ def test_no_removed_key_is_a_key():
 
 def test_moved_keys_keep_their_values(tmp_path):
     path = tmp_path / "old.yaml"
-    path.write_text("MODEL: {MANGO: {ORDERED_POINTS: [10, 16]}}\nINPUT: {COLOR_JITTER: {CONTRAST: 0.0}}\n")
+    old = "MODEL: {MANGO: {ORDERED_POINTS: [10, 16]}, TEXT_PERCEPTRON: {ORDERED_POINTS: [10, 14]}}\n"
+    path.write_text(old + "INPUT: {COLOR_JITTER: {CONTRAST: 0.0}}\n")
     cfg = load_cfg(path)
     assert cfg.INPUT.TEXT.ORDERED_POINTS == (10, 16)
     assert cfg.INPUT.COLOR_JITTER == (0.125, 0.0, 0.5)
@@ -132,6 +133,18 @@ def test_a_model_that_would_give_other_words_is_refused(key, value, tmp_path):
 def test_keys_of_networks_that_are_not_used_do_not_matter(tmp_path):
     content = dumped(toy.ROOT / "configs/MaskRCNNSpotter_Light.yaml")
     load_cfg(as_yaml(tmp_path / "old.yaml", content, {"MODEL.MANGO.UNSHRINK": True, "MODEL.PP_LCNET.STEM_CHANNELS": 2}))
+
+
+def test_tuples_are_text_in_a_config_by_hand(tmp_path, caplog):
+    path = tmp_path / "old.yaml"
+    base = f"_BASE_: {toy.ROOT / 'configs/MaskRCNNSpotter_Light.yaml'}\n"
+    path.write_text(f"{base}MODEL: {{LIGHT_RESNET: {{BLOCKS: '(1, 1, 1, 1)', STAGE_CHANNELS: '(32, 8)'}}}}\n")
+    load_cfg(path)
+    path.write_text(
+        "MODEL:\n  META_ARCHITECTURE: TextPerceptron\n  TEXT_PERCEPTRON: {BOUNDARY_THICKNESS: '(4.0, 12.0)'}\n"
+    )
+    load_cfg(path)
+    assert not caplog.records
 
 
 def test_the_student_s_options_too(tmp_path, caplog):

@@ -8,9 +8,14 @@ from urllib.parse import parse_qs
 
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from torch import Tensor, nn
+from torch import nn
 
-from dld_spotter.data.charset import NUM_SPECIAL
+from dld_spotter.engine.charset_change import (
+    CHARSET_SUFFIX,
+    check_code_points,
+    describe_difference,
+    keep_shared_rows,
+)
 from dld_spotter.engine.torchvision_weights import (
     is_torchvision_resnet,
     remind_of_torchvision_input,
@@ -21,7 +26,6 @@ from dld_spotter.engine.weights_match import Leftovers, describe_misfit, inferen
 
 logger = logging.getLogger(__name__)
 
-CHARSET_SUFFIX = ".charset_code_points"
 TAG = "last_checkpoint"  # the file that names what --resume loads
 # How a folder of weights names its config: an exported model's, a training run's.
 _CONFIGS = ("model.yaml", "config.yaml")
@@ -41,7 +45,8 @@ class TextCheckpointer(DetectionCheckpointer):
     Args:
         model: the model, or its DistributedDataParallel wrapper.
         save_dir: folder of the checkpoints, on a local disk.
-        on_charset_change: "error", or "reinit": load the rest, and leave the layers sized by the charset as they are.
+        on_charset_change: "error", or "reinit": load the rest, and of the layers sized by the charset the rows of
+            the characters that both have.
         complete: whether a file must hold all that predictions depend on; by default for models in evaluation mode.
         fresh: how the names of tensors begin that are not loaded, whatever a file holds of them.
         save_to_disk: whether this process writes; by default the main process does.
@@ -71,7 +76,6 @@ class TextCheckpointer(DetectionCheckpointer):
         self.untouched: frozenset[str] = frozenset()
         self._file = ""  # what is being loaded, for messages
         self._continues_run = False
-        self._reinitialized: set[str] = set()
 
     def save(self, name: str, *, tag: bool = True, **extra: Any) -> None:
         """Write ``name``.pth with the model, the checkpointables and ``extra``.
@@ -127,7 +131,6 @@ class TextCheckpointer(DetectionCheckpointer):
             path = self._local_path(path)
         self._file = path
         self._continues_run = checkpointables is None and bool(self.checkpointables)
-        self._reinitialized = set()
         try:
             return super().load(path, checkpointables)
         finally:
@@ -191,7 +194,7 @@ class TextCheckpointer(DetectionCheckpointer):
                 f"nothing in {self._file} fits the model: it holds {_some(weights)}, the model has {_some(wanted)}. "
                 f"{self._advice()}"
             )
-        fresh = self._reinitialized | {name for name in wanted if name.startswith(self.fresh or "\0")}
+        fresh = {name for name in wanted if name.startswith(self.fresh or "\0")}
         left = Leftovers(self.untouched, frozenset(incompatible.unexpected_keys), shapes, frozenset(fresh))
         self._check_match(left, foreign)
         logger.info(
@@ -235,7 +238,7 @@ class TextCheckpointer(DetectionCheckpointer):
         """Nothing: ``_load_model`` says in one line what the parent would list name by name."""
 
     def _check_charset(self, weights: dict[str, Any]) -> None:
-        """Raise for another charset, or take what depends on it out of the weights, in place."""
+        """Raise for another charset, or make what depends on it fit the model's, in place."""
         for name, expected in self.model.state_dict().items():
             if not name.endswith(CHARSET_SUFFIX):
                 continue
@@ -243,7 +246,7 @@ class TextCheckpointer(DetectionCheckpointer):
             found = None if key is None else torch.as_tensor(weights[key])
             if found is None or (found.shape == expected.shape and torch.equal(found, expected.to(found))):
                 continue
-            _check_code_points(found, f"{self._file}: {key}")
+            check_code_points(found, f"{self._file}: {key}")
             difference = f"{self._file} was trained with other characters: {describe_difference(found, expected)}"
             if self._continues_run:
                 raise ValueError(
@@ -253,51 +256,14 @@ class TextCheckpointer(DetectionCheckpointer):
             if self.on_charset_change == "error":
                 raise ValueError(
                     f"{difference} Set MODEL.TEXT.CHARSET to the characters of the checkpoint, or "
-                    "MODEL.TEXT.ON_CHARSET_CHANGE to 'reinit' to train the character layers afresh."
+                    "MODEL.TEXT.ON_CHARSET_CHANGE to 'reinit' to train the new characters afresh."
                 )
-            dropped = [name, *charset_parameters(self.model, name)]
-            self._reinitialized.update(dropped)
-            prefix = key.removesuffix(name)
-            for dependent in dropped:
-                weights.pop(prefix + dependent, None)
-            logger.warning("%s Not loaded: %s.", difference, ", ".join(dropped))
-
-
-def _check_code_points(codes: Tensor, where: str) -> None:
-    """Raise ValueError, with ``where``, unless these can be characters."""
-    if codes.ndim != 1 or codes.is_floating_point() or not ((codes >= 0) & (codes <= 0x10FFFF)).all():
-        raise ValueError(f"{where} is no list of characters; the file is damaged, or no checkpoint of a text spotter.")
-
-
-def charset_parameters(model: nn.Module, buffer_name: str) -> list[str]:
-    """Names of the parameters whose size depends on a charset: embeddings of and projections to its tokens.
-
-    Args:
-        buffer_name: the charset's buffer; the modules beside it are looked through.
-    """
-    head_name = buffer_name.removesuffix(CHARSET_SUFFIX)
-    head = model.get_submodule(head_name)
-    tokens = len(model.get_buffer(buffer_name)) + NUM_SPECIAL
-    names = []
-    for module_name, module in head.named_modules():
-        # A hidden layer that happens to be as wide as the charset is counted too, which only costs some training.
-        if tokens in (getattr(module, "num_embeddings", None), getattr(module, "out_features", None)):
-            names += [f"{head_name}.{module_name}.{name}" for name, _ in module.named_parameters(recurse=False)]
-    return names
-
-
-def describe_difference(found: Tensor, expected: Tensor) -> str:
-    """What distinguishes the characters of a checkpoint (code points) from the model's, in words."""
-    found, expected = ([chr(code) for code in codes.tolist()] for codes in (found, expected))
-    known, wanted = set(found), set(expected)
-    lacking = [c for c in found if c not in wanted]
-    added = [c for c in expected if c not in known]
-    sizes = f"it has {len(found)}, the config {len(expected)}"
-    if not lacking and not added:
-        return f"{sizes}, the same ones in another order."
-    parts = [f"only in the checkpoint: {_quote(lacking)}"] if lacking else []
-    parts += [f"only in the config: {_quote(added)}"] if added else []
-    return f"{sizes}; {'; '.join(parts)}."
+            kept = keep_shared_rows(weights, self.model, name, key.removesuffix(name))
+            logger.warning(
+                "%s Of %s, the rows of shared characters are loaded; the others keep their initial values.",
+                difference,
+                ", ".join(kept) or "its layers none",
+            )
 
 
 def _read_tag(path: str) -> str:
@@ -306,11 +272,6 @@ def _read_tag(path: str) -> str:
         return ""
     with open(path, "rb") as stream:
         return stream.read(1000).decode(errors="replace").strip()
-
-
-def _quote(characters: list[str], at_most: int = 20) -> str:
-    shown = " ".join(repr(c)[1:-1] if c != " " else "(space)" for c in characters[:at_most])
-    return shown if len(characters) <= at_most else f"{shown} and {len(characters) - at_most} more"
 
 
 def _some(names) -> str:

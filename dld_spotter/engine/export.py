@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from dld_spotter.config import add_dld_config, check_cfg
 from dld_spotter.data.charset import Charset
-from dld_spotter.engine.checkpoint import CHARSET_SUFFIX, describe_difference, read_checkpoint
+from dld_spotter.engine.charset_change import CHARSET_SUFFIX, describe_difference
+from dld_spotter.engine.checkpoint import read_checkpoint
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 
 # Sections of a config that inference reads; the others hold the training run, with its files and folders.

@@ -7,7 +7,7 @@ from detectron2.config import CfgNode
 from detectron2.modeling import FPN, build_backbone
 from detectron2.modeling.backbone import Backbone
 from detectron2.structures import ImageList
-from torch import Tensor, nn
+from torch import Tensor
 
 from dld_spotter.modeling.acceleration.shape_bucketing import pad_images
 from dld_spotter.modeling.acceleration.specialized_convolutions import specialize_convolutions
@@ -23,7 +23,7 @@ from dld_spotter.modeling.spotter_parts import Pyramid
 from dld_spotter.modeling.word_scores import WordScoring
 
 
-class SegmentationSpotter(nn.Module, Spotter):
+class SegmentationSpotter(Spotter):
     """A spotter whose heads stand on one feature map of the backbone.
 
     A subclass gives the methods of ``Spotter``; its predictions hold ``pred_boxes`` (PolygonBoxes), ``scores``,
@@ -38,6 +38,9 @@ class SegmentationSpotter(nn.Module, Spotter):
             backbone needs.
         scoring: which words are returned; None for all.
     """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from detectron2.structures import ImageList, Instances
-from torch import Tensor
+from torch import Tensor, nn
 
 from dld_spotter.data.charset import PAD
 from dld_spotter.modeling.recognition.likelihood import step_log_likelihood
@@ -38,21 +38,31 @@ class RecognitionOutput:
 
     def words(self, order: Tensor) -> "RecognitionOutput":
         """The words of these indices, in their order."""
-        return RecognitionOutput(*(None if part is None else part[order] for part in vars(self).values()))
+        return RecognitionOutput(
+            self.roi[order],
+            self.context[order],
+            self.logits[order],
+            self.target[order],
+            self.valid[order],
+            None if self.attention is None else self.attention[order],
+        )
 
 
-class Spotter(ABC):
+class Spotter(nn.Module, ABC):
     """A text spotter that can be a teacher or a student.
 
     ``images`` are normalised and padded; ``targets`` hold ``gt_boxes``, ``gt_masks`` (WordPolygons), ``gt_classes``,
     ``gt_text`` and ``gt_ignore`` in the pixels of these images, on the spotter's device.
 
-    Attributes:
-        full_resolution_option: the config key by which words of a rescaled batch are recognised in the batch that it
-            was made of, so that recognition in given places does not depend on the scale; "" where it does.
     """
 
-    full_resolution_option: str = ""
+    @property
+    def full_resolution_option(self) -> str:
+        """The config key by which words of a rescaled batch are recognised in the batch that it was made of.
+
+        Recognition in given places does not depend on the scale then. "" where it does.
+        """
+        return ""
 
     def adapt_weights(self, weights: dict) -> dict:
         """Weights of a checkpoint, by name, as this spotter takes them; those of a relative may be renamed."""

@@ -52,10 +52,10 @@ def test_the_same_characters_in_another_order_are_another_charset(tmp_path):
         TextCheckpointer(toy_model(tmp_path / "chars.txt")).load(path)
 
 
-@pytest.mark.parametrize("characters", ["abcdefghijklmnopqrstuvwxyz0123456789", "abc"])
+@pytest.mark.parametrize("characters", ["abcdefghijklmnopqrstuvwxyz0123456789", "abc", "cßa", "ß"])
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_reinit_loads_all_but_the_character_layers(tmp_path, characters, prefix):
-    (tmp_path / "chars.txt").write_text(characters)
+def test_reinit_keeps_the_rows_of_shared_characters(tmp_path, characters, prefix):
+    (tmp_path / "chars.txt").write_text(characters, encoding="utf-8")
     trained = toy_model()
     path = tmp_path / "trained.pth"
     torch.save({"model": {prefix + name: value for name, value in trained.state_dict().items()}}, path)
@@ -63,11 +63,18 @@ def test_reinit_loads_all_but_the_character_layers(tmp_path, characters, prefix)
     model = toy_model(tmp_path / "chars.txt")
     before = {name: value.clone() for name, value in model.state_dict().items()}
     TextCheckpointer(model, on_charset_change="reinit").load(str(path))
-    kept = {"text_head.charset_code_points", "text_head.embed.weight"}
-    kept |= {"text_head.classify.weight", "text_head.classify.bias"}
+    old = "0123456789abcdefghijklmnopqrstuvwxyz"
     for name, value in model.state_dict().items():
-        source = before if name in kept else trained.state_dict()
-        assert torch.equal(value, source[name]), name
+        source = trained.state_dict()[name]
+        if name.endswith("charset_code_points"):
+            assert "".join(map(chr, value.tolist())) == characters
+        elif name in ("text_head.embed.weight", "text_head.classify.weight", "text_head.classify.bias"):
+            assert torch.equal(value[:2], source[:2]), "the special tokens"
+            for row, character in enumerate(characters, 2):
+                expected = source[2 + old.index(character)] if character in old else before[name][row]
+                assert torch.equal(value[row], expected), (name, character)
+        else:
+            assert torch.equal(value, source), name
 
 
 def test_a_run_cannot_go_on_with_another_charset(tmp_path):

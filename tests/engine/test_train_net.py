@@ -36,7 +36,7 @@ def test_training_resuming_and_evaluating(tmp_path, train_net, capsys):
 
     assert train_net.run([*arguments, "--resume", "SOLVER.MAX_ITER", "3"]) == 0
     assert "Starting training from iteration 2" in capsys.readouterr().out
-    parser = train_net.default_argument_parser()
+    parser = train_net.get_parser()
     args = parser.parse_args([*arguments, "--eval-only", "MODEL.WEIGHTS", str(output / "model_final.pth")])
     results = train_net.main(args)
     assert 0.0 <= results["e2e_none"]["hmean"] <= 1.0
@@ -50,7 +50,7 @@ def test_a_model_of_the_project_is_evaluated_by_its_name(tmp_path, train_net):
     custom = ("DATASETS.CUSTOM", f"[('samples', '{samples}', '{samples / 'scenes.json'}')]")
     opts = ("DATASETS.TEST", "('samples',)", "MODEL.DEVICE", "cpu", "DATALOADER.NUM_WORKERS", "0")
     arguments = ["--config-file", "synthetic-teacher", "--eval-only", *custom, *opts, "OUTPUT_DIR", str(tmp_path)]
-    results = train_net.main(train_net.default_argument_parser().parse_args(arguments))
+    results = train_net.main(train_net.get_parser().parse_args(arguments))
     assert results["detection"]["hmean"] > 0.7 and results["e2e_none"]["hmean"] > 0.15
 
 

@@ -1,7 +1,6 @@
 """What reads people's files: add a ``Target`` to ``TARGETS`` for each new reader."""
 
 import json
-import math
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -155,8 +154,11 @@ def _write_and_check(make: Callable[[Problems], Source], place: Workplace) -> No
     finally:
         _printable(map(str, problems.kept))
     content = json.loads(output.read_text(encoding="utf-8"), parse_constant=_not_finite)
+    for word in content["annotations"]:
+        if not 0 <= word.pop("area") <= LARGEST**2:
+            raise Finding(f"the word {word} has no area that can be")
     for number in _numbers(content):
-        if not math.isfinite(number) or abs(number) > LARGEST:
+        if not abs(number) <= LARGEST:
             raise Finding(f"the output holds the number {number}")
     refused = [p for p in check_text_json(str(output), str(place.images), read_images=False) if p.severity == "error"]
     if refused:

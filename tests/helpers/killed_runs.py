@@ -112,7 +112,7 @@ def run(cfg, resume: bool, killer: Killer) -> None:
 def start(cfg, resume: bool, calls: int = 0, name: str = "") -> bool:
     """Train in a process; returns whether it was killed, or else has ended well."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dld_spotter.engine"])  # importing is what takes long
+    context.set_forkserver_preload(["dld_spotter.engine", "torch.utils.tensorboard"])  # importing is what takes long
     process = context.Process(target=run, args=(cfg, resume, Killer(calls, name)))
     process.start()
     process.join()

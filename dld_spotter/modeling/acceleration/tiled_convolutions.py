@@ -13,6 +13,8 @@ from detectron2.structures import Boxes
 from torch import Tensor
 from torch.nn import functional as F
 
+from dld_spotter.modeling.backbones.fpn_features import map_size
+
 # Cells of a tile a side: smaller ones follow the words more closely, but share more of their borders' work.
 TILE = 16
 
@@ -64,7 +66,7 @@ def convolve_around(
     """
     depends_on_batch = any(conv.training for conv in convs)
     if features.device.type == "cpu" and not (depends_on_batch or torch.is_grad_enabled()):
-        needed = needed_tiles(boxes(), reach, stride, features.shape[-2:])
+        needed = needed_tiles(boxes(), reach, stride, map_size(features))
         if worthwhile(needed, len(convs)):
             return convolve_tiles(features, convs, needed)
     for conv in convs:

@@ -32,6 +32,12 @@ class FeatureMap:
         return values
 
 
+def map_size(features: Tensor) -> tuple[int, int]:
+    """H and W of feature maps (..., H, W)."""
+    height, width = features.shape[-2:]
+    return height, width
+
+
 def single_feature_map(backbone: Backbone, image: Tensor, name: str) -> FeatureMap:
     """One feature map of a backbone, without what only the others need.
 

@@ -13,10 +13,9 @@ class StridedBasicBlock(BasicBlock):
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, norm: str = "BN"):
         super().__init__(in_channels, out_channels, stride=stride, norm=norm)
-        if stride != 1 and self.shortcut is None:
-            self.shortcut = Conv2d(
-                in_channels, out_channels, 1, stride=stride, bias=False, norm=get_norm(norm, out_channels)
-            )
+        if stride != 1 and in_channels == out_channels:
+            norm_layer = get_norm(norm, out_channels)
+            self.shortcut = Conv2d(in_channels, out_channels, 1, stride=stride, bias=False, norm=norm_layer)
             weight_init.c2_msra_fill(self.shortcut)
 
 

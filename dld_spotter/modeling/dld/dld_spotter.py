@@ -66,6 +66,9 @@ class DLDSpotter(nn.Module):
         fusion: makes the teacher's pyramid of two resolutions, frozen; None for that of the full resolution alone.
     """
 
+    costs: Tensor
+    temperature: Tensor
+
     @configurable
     def __init__(
         self,
@@ -133,7 +136,7 @@ class DLDSpotter(nn.Module):
         chosen, losses = self._choose_scales(batch, teacher_output)
         student_output, order, student_losses = self._train_student(batch, chosen, teacher_pyramid)
         losses |= student_losses
-        if self.objective.weights.distils_recognition:
+        if self.teacher is not None and teacher_output is not None and self.objective.weights.distils_recognition:
             compared = student_output, teacher_output.words(order)
             losses |= self.objective.distiller(self.student, self.teacher, *compared, batch.num_words)
         return losses
@@ -166,7 +169,7 @@ class DLDSpotter(nn.Module):
 
     @staticmethod
     def _pyramid_of(spotter: Spotter | None) -> PyramidSpotter:
-        return require(spotter, PyramidSpotter, "set MODEL.DLD.ETA_PYRAMID to 0")
+        return require(spotter, PyramidSpotter, "set MODEL.DLD.ETA_PYRAMID to 0")  # type: ignore[type-abstract]
 
     def _choose_scales(
         self, batch: TrainingBatch, teacher_output: RecognitionOutput | None
@@ -178,7 +181,7 @@ class DLDSpotter(nn.Module):
         choice = sample_choice(logits, self.temperature)  # (B, k)
         candidates, valid = self._recognize_at_all_scales(batch)  # (k, R, T, V), (R, T)
         image_of_word = batch.image_of_word()
-        if self.objective.accuracy_target == "kl":
+        if self.objective.accuracy_target == "kl" and teacher_output is not None:
             num_steps = global_counts(valid)[0]
             accuracy = accuracy_loss(choice, candidates, teacher_output.logits, valid, image_of_word, num_steps)
         else:
@@ -190,7 +193,7 @@ class DLDSpotter(nn.Module):
             "loss_selector_cost": weights.lambda_selector * weights.gamma * cost_loss(choice, self.costs),
         }
         cheapest = None
-        if teacher_output is not None:
+        if self.teacher is not None and teacher_output is not None:
             student_tokens = torch.stack([self.student.best_tokens(at_scale, valid) for at_scale in candidates])
             teacher_tokens = self.teacher.best_tokens(teacher_output.logits, valid)
             cheapest = cheapest_equal_scale(student_tokens, teacher_tokens, image_of_word, len(choice), self.costs)

@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dld_spotter.modeling.dld.losses.pyramid_fusion import PyramidFusion
 from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
-from dld_spotter.modeling.spotter import readable_words, target_tokens
+from dld_spotter.modeling.spotter import Spotter, readable_words, target_tokens
 from dld_spotter.modeling.spotter_parts import PyramidSpotter, require
 
 
@@ -27,9 +27,8 @@ class PyramidFusionTrainer(nn.Module):
     """
 
     @configurable
-    def __init__(self, *, spotter: nn.Module, fusion: PyramidFusion):
+    def __init__(self, *, spotter: Spotter, fusion: PyramidFusion):
         super().__init__()
-        require(spotter, PyramidSpotter, "a fusion of pyramids cannot be trained around it")
         self.spotter = spotter.requires_grad_(False)
         self.fusion = fusion
 
@@ -40,7 +39,7 @@ class PyramidFusionTrainer(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.spotter.device
+        return next(self.fusion.parameters()).device
 
     def train(self, mode: bool = True) -> "PyramidFusionTrainer":
         """As usual, but normalisation keeps its statistics; the rest of the spotter has to train to have losses."""
@@ -58,13 +57,14 @@ class PyramidFusionTrainer(nn.Module):
         images = self.spotter.preprocess_image(batched_inputs)
         half = rescale_images(images, 0.5)
         targets = rescale_words(targets, images, half, 0.5)
+        source = require(self.spotter, PyramidSpotter, "there is nothing to fuse")  # type: ignore[type-abstract]
         with torch.no_grad():
-            high, low = (self.spotter.pyramid(view).levels for view in (images, half))
+            high, low = (source.pyramid(view).levels for view in (images, half))
         fused = self.fusion(high, low, images.image_sizes)
         shifted = {level - 1: maps for level, maps in fused.items()}
         # The level above the last one is made of it as Detectron2's LastLevelMaxPool does.
         shifted[max(shifted) + 1] = F.max_pool2d(shifted[max(shifted)], 1, stride=2)
-        losses, roi = self.spotter.detection_losses(half, targets, self.spotter.features_of(shifted))
+        losses, roi = self.spotter.detection_losses(half, targets, source.features_of(shifted))
         output = self.spotter.recognize(roi, target_tokens(readable_words(targets)))
         return losses | self.spotter.recognition_losses(output)
 

@@ -83,7 +83,8 @@ def select_images(images: ImageList, indices: Sequence[int], multiple: int = 32)
 
 def rescaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     """Height and width times the scale, rounded, at least 1."""
-    return tuple(max(1, round(side * scale)) for side in size)
+    height, width = size
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _memory_format(tensor: torch.Tensor) -> torch.memory_format:

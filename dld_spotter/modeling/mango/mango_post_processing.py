@@ -119,7 +119,7 @@ class WordLocator:
         mask = labels[top : top + height, left : left + width] == label
         if self.outline == "contour":
             polygon = mask_to_polygon(mask)
-        else:
+        if self.outline != "contour" or polygon is None:  # a line has no outline
             row, column = np.nonzero(mask)
             corners = np.concatenate([np.stack([column + dx, row + dy], 1) for dx in (0, 1) for dy in (0, 1)])
             polygon = cv2.boxPoints(cv2.minAreaRect(corners.astype(np.float32)))

@@ -17,6 +17,7 @@ from detectron2.structures import ImageList, Instances
 from torch import Tensor, nn
 
 from dld_spotter.data.charset import PAD
+from dld_spotter.modeling.backbones.fpn_features import map_size
 from dld_spotter.modeling.mango.grid import MapGeometry, map_geometry, sample_at_cells
 from dld_spotter.modeling.mango.mango_config import check_mango_config
 from dld_spotter.modeling.mango.mango_heads import CentreLineHead, GridHead
@@ -112,14 +113,14 @@ class MANGO(SegmentationSpotter):
         """See ``Spotter.detection_losses``; the losses of attention among them."""
         # First, while the device has little to do: to pick the readable words it is asked how many they are.
         stride = self.target_maker.stride
-        map_size = tuple(side // stride for side in images.tensor.shape[-2:])
+        height, width = (side // stride for side in images.tensor.shape[-2:])
         prepared = [
-            self.target_maker.all_targets(words, size, map_size, self.training)
+            self.target_maker.all_targets(words, size, (height, width), self.training)
             for words, size in zip(targets, images.image_sizes, strict=True)
         ]
         maps, words = [entry[0] for entry in prepared], [entry[1] for entry in prepared]
         feature = self.feature_map(images) if features is None else features[self.in_feature]
-        geometry = map_geometry(map_size, images.image_sizes, stride, feature.device)
+        geometry = map_geometry((height, width), images.image_sizes, stride, feature.device)
         losses = self._map_losses(feature, geometry, maps)
         attention_maps = self.attention.maps(feature, geometry, not self.pretrain_attention)
         attended = self.attention(attention_maps, words, learn_characters=self.attention_weight > 0)
@@ -138,10 +139,10 @@ class MANGO(SegmentationSpotter):
     def _attention_losses(self, attended: Sequence[Attended]) -> dict[str, Tensor]:
         losses = {}
         if attended[0].character_sums is not None:
-            sums = sum(entry.character_sums for entry in attended)
-            losses["loss_character_attention"] = self.attention_weight * dice_loss(*sums).mean()
+            overlap, predicted, target = _total([entry.character_sums for entry in attended])
+            losses["loss_character_attention"] = self.attention_weight * dice_loss(overlap, predicted, target).mean()
         if attended[0].window_sums is not None:
-            distance, number = sum(entry.window_sums for entry in attended)
+            distance, number = _total([entry.window_sums for entry in attended])
             losses["loss_character_window"] = distance / number.clamp(min=1)
         return losses
 
@@ -168,7 +169,7 @@ class MANGO(SegmentationSpotter):
         maker, sizes = self.target_maker, images.image_sizes
         cells = [maker.read_cells(entry, size) for entry, size in zip(words, sizes, strict=True)]
         feature = self.feature_map(images) if features is None else features[self.in_feature]
-        geometry = map_geometry(feature.shape[-2:], sizes, maker.stride, feature.device)
+        geometry = map_geometry(map_size(feature), sizes, maker.stride, feature.device)
         return self.attention.maps(feature, geometry, read), cells
 
     def recognize(self, roi: Tensor, target: Tensor) -> RecognitionOutput:
@@ -220,7 +221,7 @@ class MANGO(SegmentationSpotter):
     def spot(self, images: ImageList) -> list[Instances]:
         """See ``Spotter.spot``; predictions have PolygonBoxes."""
         feature = self.feature_map(images)
-        geometry = map_geometry(feature.shape[-2:], images.image_sizes, self.target_maker.stride, feature.device)
+        geometry = map_geometry(map_size(feature), images.image_sizes, self.target_maker.stride, feature.device)
         lines = self.centre_line(feature).float().sigmoid().cpu().numpy()
         cells = self.grid(sample_at_cells(feature, geometry.extent, self.target_maker.grid_size))
         cells = cells.float().sigmoid().cpu().numpy()
@@ -228,10 +229,8 @@ class MANGO(SegmentationSpotter):
         tokens, scores = self._read_located(feature, geometry, located)
         counts = [len(words.scores) for words in located]
         return [
-            predictions(words, *read, size)
-            for words, *read, size in zip(
-                located, tokens.split(counts), scores.split(counts), images.image_sizes, strict=True
-            )
+            predictions(*of_image)
+            for of_image in zip(located, tokens.split(counts), scores.split(counts), images.image_sizes, strict=True)
         ]
 
     def _read_located(
@@ -255,7 +254,7 @@ class MANGO(SegmentationSpotter):
         """See ``CountableSpotter``: each word has MODEL.MANGO.CELLS_PER_WORD cells, and every slot is recognised."""
         feature = self.feature_map(images)
         maker = self.target_maker
-        geometry = map_geometry(feature.shape[-2:], images.image_sizes, maker.stride, feature.device)
+        geometry = map_geometry(map_size(feature), images.image_sizes, maker.stride, feature.device)
         self.centre_line(feature)
         self.grid(sample_at_cells(feature, geometry.extent, maker.grid_size))
         if work.words == 0:
@@ -264,3 +263,8 @@ class MANGO(SegmentationSpotter):
         words = [cells_without_targets(cells)] * len(feature)
         attended = self.attention(self.attention.maps(feature, geometry), words)
         self.reader(torch.cat([entry.slots for entry in attended]))
+
+
+def _total(parts: Sequence[Tensor | None]) -> Tensor:
+    """The sum of parts of one shape."""
+    return torch.stack([part for part in parts if part is not None]).sum(dim=0)

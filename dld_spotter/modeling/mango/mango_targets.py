@@ -31,7 +31,7 @@ class CharacterRegions(NamedTuple):
     """
 
     quads: Tensor
-    count: Tensor
+    count: Tensor  # type: ignore[assignment]  # a tuple has a method of this name
     known: Tensor
 
 

@@ -12,6 +12,7 @@ from detectron2.layers import ShapeSpec
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from dld_spotter.modeling.backbones.fpn_features import map_size
 from dld_spotter.modeling.mango.attention_fusion import AttentionFusion
 from dld_spotter.modeling.mango.attention_window import places_of, window_sums
 from dld_spotter.modeling.mango.dynamic_attention import CharacterAttention
@@ -37,6 +38,16 @@ class AttentionMaps(NamedTuple):
     values: Tensor | None
     valid: Tensor
     position: Tensor
+
+    def of_image(self, index: int) -> "AttentionMaps":
+        """Those of one image, without the batch's dimension."""
+        return AttentionMaps(
+            self.cells[index],
+            self.features[index],
+            None if self.values is None else self.values[index],
+            self.valid[index],
+            self.position[index],
+        )
 
 
 class Attended(NamedTuple):
@@ -102,10 +113,7 @@ class MaskAttention(nn.Module):
         total = sum(entry.cells.numel() for entry in words)
         recompute = torch.is_grad_enabled() and total > self.max_cells
         return [
-            self._attend_in_parts(
-                AttentionMaps(*(m if m is None else m[i] for m in maps)), entry, learn_characters, recompute
-            )
-            for i, entry in enumerate(words)
+            self._attend_in_parts(maps.of_image(i), entry, learn_characters, recompute) for i, entry in enumerate(words)
         ]
 
     def _attend_in_parts(self, maps: AttentionMaps, words: ReadCells, learn: bool, recompute: bool) -> Attended:
@@ -133,7 +141,7 @@ class MaskAttention(nn.Module):
             slots = (slots * words.weight[..., None, None]).sum(dim=1)
         if learn:
             where = (words.weight > 0)[:, :, None, None, None] & maps.valid  # (R, M, 1, H, W)
-            masks, counted = character_masks(words.characters, maps.valid.shape, self.stride)
+            masks, counted = character_masks(words.characters, map_size(maps.valid), self.stride)
             characters = dice_sums(attention, masks[:, None], where & counted[:, None, :, None, None])
             if self.character.windows:
                 middles = self._window_sums(windows, words, maps.position)

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling import META_ARCH_REGISTRY, GeneralizedRCNN
+from detectron2.modeling.backbone import Backbone
 from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
 from dld_spotter.modeling.acceleration.shape_bucketing import pad_images
 from dld_spotter.modeling.acceleration.specialized_convolutions import specialize_convolutions
 from dld_spotter.modeling.backbones.fpn_features import single_feature_map
+from dld_spotter.modeling.mask_rcnn.dont_care_regions import TextRPN
+from dld_spotter.modeling.mask_rcnn.roi_heads import TextROIHeads
 from dld_spotter.modeling.recognition.feature_source import FeatureSource
 from dld_spotter.modeling.recognition.roi_feature_recogniser import AttentionTextHead
 from dld_spotter.modeling.recognition.text_head_spotter import TextHeadSpotter
@@ -42,6 +45,11 @@ class MaskRCNNSpotter(GeneralizedRCNN, TextHeadSpotter):
         "mask": ("roi_heads.mask_",),
         "recognition": ("roi_heads.text_head",),
     }
+
+    # Attributes of GeneralizedRCNN.
+    backbone: Backbone
+    proposal_generator: TextRPN
+    roi_heads: TextROIHeads
 
     @configurable
     def __init__(
@@ -85,7 +93,8 @@ class MaskRCNNSpotter(GeneralizedRCNN, TextHeadSpotter):
 
     def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
         """As Detectron2's: normalise, pad and batch."""
-        images = pad_images(super().preprocess_image(batched_inputs), self.pad_multiple if self.training else 0)
+        images = GeneralizedRCNN.preprocess_image(self, batched_inputs)
+        images = pad_images(images, self.pad_multiple if self.training else 0)
         return ImageList(images.tensor.contiguous(memory_format=torch.channels_last), images.image_sizes)
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
@@ -94,7 +103,7 @@ class MaskRCNNSpotter(GeneralizedRCNN, TextHeadSpotter):
             return self.inference(batched_inputs)
         images = self.preprocess_image(batched_inputs)
         # How many words are recognised is known on the CPU: the device is not asked for it.
-        tokens = target_tokens(readable_words([x["instances"] for x in batched_inputs])).to(self.device)
+        tokens = target_tokens(readable_words([x["instances"] for x in batched_inputs])).to(images.tensor.device)
         targets = [x["instances"].to(self.device) for x in batched_inputs]
         losses, roi = self.detection_losses(images, targets)
         return losses | self.recognition_losses(self.recognize(roi, tokens))

@@ -65,7 +65,7 @@ class TextROIHeads(StandardROIHeads):
     def forward(
         self,
         images: ImageList,
-        features: dict[str, Tensor],
+        features: Mapping[str, Tensor],
         proposals: list[Instances],
         targets: list[Instances] | None = None,
     ) -> tuple[list[Instances], dict[str, Tensor]]:
@@ -76,7 +76,7 @@ class TextROIHeads(StandardROIHeads):
         return found, losses
 
     def detection_losses(
-        self, images: ImageList, features: dict[str, Tensor], proposals: list[Instances], targets: list[Instances]
+        self, images: ImageList, features: Mapping[str, Tensor], proposals: list[Instances], targets: list[Instances]
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Losses of all branches but recognition, and the features of the readable words."""
         _, losses = self(images, features, proposals, targets)

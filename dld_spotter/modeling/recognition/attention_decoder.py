@@ -146,21 +146,22 @@ class AttentionDecoder(nn.Module):
         token = torch.full((words,), START, dtype=torch.long, device=context.device)
         ended = torch.zeros(words, dtype=torch.bool, device=context.device)
         memory, state = self.remember(context), self.start(context)
-        tokens, log_probs = [], []
+        steps: list[Tensor] = []
+        log_probs: list[Tensor] = []
         for _ in range(max_steps if words else 0):
             state = self.step(self.token_gates(token[:, None]), state, memory)
             log_prob, token = token_log_probs(self.classify(state.hidden[:, 0])).max(dim=1)
             token = token.masked_fill(ended, PAD)
-            tokens.append(token)
+            steps.append(token)
             log_probs.append(log_prob.masked_fill(ended, 0))
             ended = ended | (token == END)
             if ended.all():
                 break
-        if not tokens:
+        if not steps:
             return token.new_zeros(words, 1), context.new_zeros(words)
-        tokens = torch.stack(tokens, dim=1)
-        steps = (tokens != PAD).sum(dim=1).clamp(min=1)
-        return tokens, (torch.stack(log_probs, dim=1).sum(dim=1) / steps).exp()
+        tokens = torch.stack(steps, dim=1)
+        count = (tokens != PAD).sum(dim=1).clamp(min=1)
+        return tokens, (torch.stack(log_probs, dim=1).sum(dim=1) / count).exp()
 
     def beam_search(self, context: Tensor, width: int, max_steps: int) -> tuple[Tensor, Tensor]:
         """(R, width, T) token ids and (R, width) log-probabilities, best first (see ``recognition.beam_search``)."""

@@ -74,5 +74,5 @@ class BidirectionalLSTM(nn.Module):
             return self.linear(self.lstm(sequence)[0])
         # Not every CPU has bfloat16 LSTMs: without AVX-512 oneDNN refuses them.
         with torch.autocast("cpu", enabled=False):
-            recurrent = self.lstm(sequence.to(self.lstm.weight_ih_l0.dtype))[0]
+            recurrent = self.lstm(sequence.to(self.linear.weight.dtype))[0]
         return self.linear(recurrent)

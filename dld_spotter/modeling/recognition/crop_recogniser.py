@@ -7,6 +7,7 @@ follow, so that its distillation losses apply. It costs more a word than pooling
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -129,6 +130,7 @@ class CropTextHead(AttentionTextHead):
     """
 
     pools_from_image = True
+    encoder: Any  # CropEncoder, or another with later stages
 
     @configurable
     def __init__(self, *, full_resolution: bool = False, freeze_at: int = 0, **kwargs):

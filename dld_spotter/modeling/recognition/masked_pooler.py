@@ -93,16 +93,12 @@ class MaskedRoIPooler(nn.Module):
         if len(rois) == 0:
             return features.values.new_zeros(0, self.out_channels, *self.word_size)
         region = torch.cat(regions)
-        if polygons is not None:
-            outlines = WordPolygons.cat(polygons)
+        box = torch.cat([b.tensor for b in boxes])
 
-            def mask_of(size):
-                return outlines.coverage(region, size, MASK_SAMPLES)
-        else:
-            box = torch.cat([b.tensor for b in boxes])
-
-            def mask_of(size):
-                return mask_coverage(mask_probs, box, region, size, MASK_SAMPLES)
+        def mask_of(size: tuple[int, int]) -> Tensor:
+            if mask_probs is None:
+                return WordPolygons.cat(polygons or ()).coverage(region, size, MASK_SAMPLES)
+            return mask_coverage(mask_probs, box, region, size, MASK_SAMPLES)
 
         width, height = (region[:, 2:] - region[:, :2]).unbind(dim=1)
         vertical = (height > self.vertical_ratio * width)[:, None]

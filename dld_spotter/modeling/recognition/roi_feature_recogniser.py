@@ -4,7 +4,7 @@ Shapes: B images, R words over the whole batch, T decoding steps, V characters a
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -56,7 +56,6 @@ class AttentionTextHead(nn.Module):
 
     Attributes:
         pools_from_image: whether words are cut out of the image; else their features come from a feature map.
-        full_resolution_option: see ``Spotter``.
 
     Args:
         pooler: word features from a feature map.
@@ -68,7 +67,8 @@ class AttentionTextHead(nn.Module):
     """
 
     pools_from_image: ClassVar[bool] = False
-    full_resolution_option: str = ""
+    pooler: Any  # what the class's pool_words and pool_detections call
+    decoder: Any  # with the methods of AttentionDecoder, but for attend
 
     @configurable
     def __init__(
@@ -76,7 +76,7 @@ class AttentionTextHead(nn.Module):
         *,
         pooler: nn.Module,
         encoder: nn.Module,
-        decoder: AttentionDecoder,
+        decoder: nn.Module,
         charset: Charset,
         max_length: int,
         loss_weight: float = 1.0,
@@ -115,6 +115,11 @@ class AttentionTextHead(nn.Module):
             norm=head.NORM,
             upsample=head.UPSAMPLE,
         )
+
+    @property
+    def full_resolution_option(self) -> str:
+        """See ``Spotter``."""
+        return ""
 
     def pool_words(self, source: FeatureSource, words: Sequence[Instances]) -> Tensor:
         """Features of words in their true places.

@@ -66,8 +66,8 @@ class WordRectifier(nn.Module):
         if len(box) == 0:
             return images.new_zeros(0, images.shape[1], *self.size)
         points = grid_points(box, (MASK_SIZE, MASK_SIZE)).flatten(1, 2)
-        if polygons is not None:
-            inside = WordPolygons.cat(polygons).contain(points)
+        if mask_probs is None:
+            inside = WordPolygons.cat(polygons or ()).contain(points)
         else:
             inside = (mask_coverage(mask_probs, box, box, (MASK_SIZE, MASK_SIZE), 1) > 0.5).flatten(1)
         # A mask without a point inside says nothing: the box counts.
@@ -93,7 +93,8 @@ class WordRectifier(nn.Module):
         grid = (2 * grid - 1).split(list(counts))
         step = torch.maximum(height / rows, span / columns).clamp(min=1)
         level = step.log2().floor().clamp(max=HALVINGS)[..., None, None]
-        pictures, halved = 0.0, images.float()
+        halved = images.float()
+        pictures = halved.new_zeros(())
         for index in range(HALVINGS + 1):
             cut = torch.cat([_sample(image, g) for image, g in zip(halved, grid, strict=True)])
             pictures = torch.where(level == index, cut, pictures)

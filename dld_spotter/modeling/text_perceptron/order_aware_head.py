@@ -53,7 +53,8 @@ class OrderAwareHead(nn.Module):
         # Small, as Detectron2's RPN: with larger weights scores can start at 0 or 1, where Dice has no gradient.
         for predictor in (self.predict_scores, self.predict_geometry):
             nn.init.normal_(predictor.weight, std=0.01)
-            nn.init.zeros_(predictor.bias)
+            if predictor.bias is not None:
+                nn.init.zeros_(predictor.bias)
 
     def forward(self, features: Tensor) -> SegmentationMaps:
         """(B, C, H, W) feature map to maps of the same size."""

@@ -13,7 +13,7 @@ from detectron2.structures import ImageList, Instances
 from torch import Tensor
 
 from dld_spotter.data.charset import PAD
-from dld_spotter.modeling.backbones.fpn_features import FeatureMap
+from dld_spotter.modeling.backbones.fpn_features import FeatureMap, map_size
 from dld_spotter.modeling.recognition.roi_feature_recogniser import build_text_head, text_head_input
 from dld_spotter.modeling.recognition.text_head_spotter import TextHeadSpotter
 from dld_spotter.modeling.recognition.word_jitter import WordJitter, pool_jittered
@@ -126,7 +126,7 @@ class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
             return {}, pool_jittered(self, images, targets, self.jitter, features)
         feature = self.feature_map(images) if features is None else features[self.in_feature]
         predicted = self.head(feature)
-        maps = self.target_maker(targets, feature.shape[-2:], self.stride)
+        maps = self.target_maker(targets, map_size(feature), self.stride)
         if self.predicted_fiducials:
             fiducials = self._predict_places(predicted, maps, targets)
         else:

@@ -170,7 +170,7 @@ def _scan(points: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
         (M,) bool (even-odd rule); (M, 4) pixels: place minus outline to the left, above, to the right, below.
     """
     start, end = points, points.roll(-1, dims=1)
-    reached, inside = [], None
+    reached, rays = [], []
     for axis in (0, 1):  # along the row, along the column
         own, across = place[:, None, axis], place[:, None, 1 - axis]
         rise = end[..., 1 - axis] - start[..., 1 - axis]
@@ -179,12 +179,12 @@ def _scan(points: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
         crossing = start[..., axis] + (across - start[..., 1 - axis]) * along
         before = crosses & (crossing <= own)
         after = crosses & (crossing > own)
-        if inside is None:
-            inside = after.sum(dim=1) % 2 == 1
+        rays.append(after)
         reached.append(crossing.masked_fill(~before, -torch.inf).amax(dim=1))
         reached.append(crossing.masked_fill(~after, torch.inf).amin(dim=1))
     left, right, top, bottom = reached
     offsets = place.repeat(1, 2) - torch.stack([left, top, right, bottom], dim=1)
+    inside = rays[0].sum(dim=1) % 2 == 1
     return inside, torch.where(torch.isfinite(offsets), offsets, 0.0)
 
 

@@ -60,6 +60,8 @@ class ThinPlateSplinePooler(nn.Module):
         upsample: double rows and columns of what was pooled with a learnt layer (see ``WordUpsampler``).
     """
 
+    spline: Tensor
+
     def __init__(
         self,
         *,
@@ -72,7 +74,8 @@ class ThinPlateSplinePooler(nn.Module):
         upsample: bool = False,
     ):
         super().__init__()
-        self.output_size = tuple(output_size)
+        rows, columns = output_size
+        self.output_size = rows, columns
         self.out_channels = out_channels
         self.stride = stride
         self.conv = Conv2d(

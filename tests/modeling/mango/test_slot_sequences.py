@@ -134,4 +134,4 @@ def test_the_reader_runs_along_the_slots():
     torch.testing.assert_close(other[1:], logits[1:])
     assert reader(slots[:0]).shape == (0, 5, 5)
     linears = [m for m in reader.modules() if isinstance(m, torch.nn.Linear)]
-    assert [m.out_features for m in linears] == [8, 8, 10, 10, 5]
+    assert [m.out_features for m in linears] == [8, 8, 16, 16, 5]

@@ -27,7 +27,7 @@ def test_it_is_the_normalised_mean_of_the_cells_maps(max_cells, monkeypatch):
     monkeypatch.setattr(module, "GRID", 5)
     character = CharacterAttention(D, D, 1, 5, SLOTS).eval()
     cells, features = torch.randn(1, CELLS, D), torch.randn(1, D, ROWS, COLUMNS)
-    maps = AttentionMaps(features, cells, features, None, None, None, torch.zeros(1, 2, ROWS, COLUMNS))
+    maps = AttentionMaps(cells, features, None, None, torch.zeros(1, 2, ROWS, COLUMNS))
     words = entry([[3, 7], [20, 1]], [[0.25, 0.75], [1.0, 0.0]])
     found = word_attention(character, maps, [words], [(5, 5)], max_cells).detach().numpy()
     predictor = character.kernel_tower.predictor
@@ -45,7 +45,7 @@ def test_it_is_the_normalised_mean_of_the_cells_maps(max_cells, monkeypatch):
 def test_words_without_cells_look_nowhere_and_no_words_have_a_gradient():
     character = CharacterAttention(D, D, 1, 5, SLOTS)
     cells, features = torch.randn(1, CELLS, D, requires_grad=True), torch.randn(1, D, ROWS, COLUMNS)
-    maps = AttentionMaps(features, cells, features, None, None, None, torch.zeros(1, 2, ROWS, COLUMNS))
+    maps = AttentionMaps(cells, features, None, None, torch.zeros(1, 2, ROWS, COLUMNS))
     found = word_attention(character, maps, [entry([[0, 0]], [[0.0, 0.0]])], [(ROWS, COLUMNS)], 10)
     assert found.shape == (1, SLOTS, module.GRID**2) and found.abs().max() == 0
     nothing = ReadCells(torch.zeros(0, 2, dtype=torch.long), torch.zeros(0, 2), (), torch.zeros(0, 4, 2))

@@ -29,11 +29,10 @@ class PyramidFusion(nn.Module):
         super().__init__()
         # 32 units for the paper's 256 channels; with few of them, none may be active.
         hidden = max(16, channels // 8)
-        self.weigh = nn.Sequential(
-            nn.Linear(2 * channels, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, 2, bias=False)
-        )
-        for layer in (self.weigh[0], self.weigh[2]):
+        layers = nn.Linear(2 * channels, hidden, bias=False), nn.Linear(hidden, 2, bias=False)
+        for layer in layers:
             nn.init.xavier_uniform_(layer.weight)
+        self.weigh = nn.Sequential(layers[0], nn.ReLU(), layers[1])
 
     def weights(self, high: Tensor, low: Tensor, image_sizes: Sequence[tuple[int, int]], frame: tuple) -> Tensor:
         """(B, 2) float32 weights of a level's maps, which sum to 1.

@@ -89,7 +89,7 @@ class RecognitionDistiller:
 
 def _trace(spotter: Spotter, output: RecognitionOutput) -> AttentionTrace:
     why = "set MODEL.DLD.ETA_HINT, ETA_ATTENTION and ETA_AFFINITY to 0"
-    return require(spotter, AttentionTraceSpotter, why).attention_trace(output)
+    return require(spotter, AttentionTraceSpotter, why).attention_trace(output)  # type: ignore[type-abstract]
 
 
 def sequence_log_probs(spotter: Spotter, context: Tensor, sequences: Tensor) -> Tensor:

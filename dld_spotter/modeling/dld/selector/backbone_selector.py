@@ -55,18 +55,24 @@ class BackboneSelector(ScaleClassifier):
 
     def start_from(self, student: nn.Module) -> None:
         """Take the weights of the student's backbone."""
-        self.backbone.load_state_dict(student.backbone.bottom_up.state_dict())
+        self.backbone.load_state_dict(student.get_submodule("backbone.bottom_up").state_dict())
 
     def forward(self, images: ImageList) -> Tensor:
         """(B, k) logits."""
+        return self.classify_means(self.channel_means(images))
+
+    @torch.no_grad()
+    def channel_means(self, images: ImageList) -> Tensor:
+        """(B, C): the mean of each channel of the backbone's maps; nothing here learns."""
         small = rescale_images(images, self.scale)
+        features = self.backbone(small.tensor)
         padded = small.tensor.shape[-2:]
-        with torch.no_grad():
-            features = self.backbone(small.tensor)
-            means = [masked_mean(feature, small.image_sizes, padded) for feature in features.values()]
-        pooled = self.norm(torch.cat(means, dim=1).float())
-        hidden = F.relu(self.hidden(F.dropout(pooled, DROPOUT, self.training)))
-        return self.classify(hidden)
+        return torch.cat([masked_mean(feature, small.image_sizes, padded) for feature in features.values()], dim=1)
+
+    def classify_means(self, means: Tensor) -> Tensor:
+        """(B, C) to (B, k) logits."""
+        pooled = F.dropout(self.norm(means.float()), DROPOUT, self.training)
+        return self.classify(F.relu(self.hidden(pooled)))
 
     def train(self, mode: bool = True) -> "BackboneSelector":
         """As usual, but the backbone stays in evaluation mode."""

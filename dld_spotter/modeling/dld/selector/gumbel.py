@@ -73,7 +73,8 @@ def cost_loss(choice: Tensor, costs: Tensor) -> Tensor:
 
 def sample_choice(logits: Tensor, temperature: Tensor) -> Tensor:
     """(B, k) straight-through Gumbel-softmax: one-hot in value, with the gradient of the soft sample."""
-    return F.gumbel_softmax(logits.float(), tau=temperature, hard=True)
+    # A number on the device, which need not wait to be told to the CPU; annotated as a float in torch.
+    return F.gumbel_softmax(logits.float(), tau=temperature, hard=True)  # type: ignore[arg-type]
 
 
 def cheapest_equal_scale(

@@ -20,16 +20,6 @@ class CandidateScales:
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "CandidateScales":
-        """MODEL.DLD.SCALES and COSTS; a scale whose cost was not measured costs its square.
-
-        Raises:
-            ValueError: COSTS of another number than SCALES.
-        """
+        """MODEL.DLD.SCALES and COSTS; without costs each scale costs its square."""
         scales = tuple(cfg.MODEL.DLD.SCALES)
-        costs = tuple(cfg.MODEL.DLD.COSTS) or tuple(scale**2 for scale in scales)
-        if len(costs) != len(scales):
-            raise ValueError(
-                f"MODEL.DLD.COSTS has {len(costs)} values for {len(scales)} MODEL.DLD.SCALES: give one cost a scale "
-                "(tools/analyze_cost.py measures them), or none for the square of each."
-            )
-        return cls(scales, costs)
+        return cls(scales, tuple(cfg.MODEL.DLD.COSTS) or tuple(scale**2 for scale in scales))

@@ -36,7 +36,7 @@ class ScaleClassifier(nn.Module):
     @torch.no_grad()
     def shift(self, offsets: Tensor) -> None:
         """Add the same (k,) to the logits of every image from now on."""
-        self.classify.bias += offsets.to(self.classify.bias)
+        self.classify.bias.add_(offsets.to(self.classify.bias))
 
     @torch.no_grad()
     def restrict(self, scales: Sequence[int]) -> None:
