@@ -57,7 +57,7 @@ for recipe in roi_recogniser_1 roi_spotter_1 roi_recogniser_2 roi_spotter_2 roi_
     train "$recipe"
 done
 
-# The same detector with a crop-based recogniser: synthetic-teacher.
+# The same detector with a crop-based recogniser: synthetic.
 with_crops=output/recipes/roi_spotter_with_crop_recogniser.pth
 [[ -e "$with_crops" ]] || "$python" tools/swap_reader.py \
     output/recipes/roi_spotter/model_final.pth "$sources/recogniser.pth" "$with_crops"
