@@ -92,7 +92,7 @@ class DenseBoxSpotter(SegmentationSpotter, TextHeadSpotter):
 
 def main(opts):
     """Train it as teacher and student of DLD, with the options of the command line."""
-    cfg = load_cfg("DLD/DLD_gamma0.1_Light.yaml", ["MODEL.DLD.SPOTTER", "DenseBoxSpotter", *opts])
+    cfg = load_cfg(("DLD/DLD_R50.yaml", "DLD/Light.yaml"), ["MODEL.DLD.SPOTTER", "DenseBoxSpotter", *opts])
     register_custom(cfg)
     default_setup(cfg, None)
     trainer = Trainer(cfg)

@@ -35,7 +35,7 @@ def record(words):
 
 
 def dld():
-    cfg = toy.tiny_cfg("MODEL.DLD.SPOTTER", "DenseBoxSpotter", config="DLD/DLD_gamma0.1_Light.yaml")
+    cfg = toy.tiny_cfg("MODEL.DLD.SPOTTER", "DenseBoxSpotter", config=toy.light("DLD"))
     return build_model(cfg)
 
 
@@ -70,7 +70,7 @@ def test_it_learns_to_find_and_read():
 
 def test_the_example_s_command_trains(tmp_path, monkeypatch):
     json_file, images = toy.write_toy_dataset(tmp_path)
-    small = toy.tiny_cfg(config="DLD/DLD_gamma0.1_Light.yaml")
+    small = toy.tiny_cfg(config=toy.light("DLD"))
     monkeypatch.setattr(example, "load_cfg", lambda name, opts: small.merge_from_list(opts) or small)
     options = ["DATASETS.CUSTOM", [("example", images, json_file)], "DATASETS.TRAIN", ("example",), "DATASETS.TEST", ()]
     example.main([*options, "SOLVER.MAX_ITER", 1, "OUTPUT_DIR", str(tmp_path)])

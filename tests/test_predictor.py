@@ -1,48 +1,27 @@
 """TextPredictor on a stand-in that finds known words, and on the real light model with random weights."""
 
 import json
-import os
-import weakref
-from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from detectron2.engine import DefaultPredictor
 from fake_spotter import WORDS, fake_cfg
-from PIL import Image
+from helpers.grey_photos import photo, texts, write_photos
 from toy import ROOT
 
 from dld_spotter import Charset, load_cfg
 from dld_spotter.image_io import ImageError
 from dld_spotter.modeling import MaskRCNNSpotter
 from dld_spotter.outlines import instances_to_polygons
-from dld_spotter.photo_sources import to_photos
 from dld_spotter.predictor import TextPredictor
-from dld_spotter.results import TextResult, to_words
+from dld_spotter.results import to_words
 
 
 @pytest.fixture
 def predictor(tmp_path):
     cfg, _ = fake_cfg(tmp_path)
     return TextPredictor(cfg, device="cpu")
-
-
-def photo(height=60, width=80, value=200):
-    return np.full((height, width, 3), value, np.uint8)
-
-
-def write_photos(folder, names, **kwargs):
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / name for name in names]
-    for path in paths:
-        cv2.imwrite(str(path), photo(**kwargs))
-    return paths
-
-
-def texts(result):
-    return [word.text for word in result.words]
 
 
 def test_record_of_one_image(predictor, tmp_path):
@@ -137,123 +116,6 @@ def test_unreadable_items_are_reported_and_the_others_go_on(predictor, tmp_path)
         predictor(inputs, on_error="raise")
 
 
-def test_every_kind_of_input_gives_the_same_words(predictor, tmp_path):
-    (path,) = write_photos(tmp_path / "in", ["a.png"])
-    opened = Image.open(path)
-    grey = photo()[:, :, 0]
-    inputs = [path, str(path), path.read_bytes(), opened, opened.convert("RGBA"), photo(), grey, grey / 255]
-    results = predictor(inputs, batch_size=2)
-    assert [result.error for result in results] == [None] * len(inputs)
-    assert all(result.words == results[0].words for result in results) and len(results[0].words) == 3
-    for given, result in zip(inputs, results, strict=True):
-        (alone,) = predictor(given)
-        assert alone.words == result.words
-        np.testing.assert_array_equal(result.draw(), results[0].draw())
-
-
-def test_each_result_is_there_before_the_next_photo_is_touched(predictor, tmp_path):
-    taken = []
-
-    def photos():
-        for number in range(50):
-            taken.append(number)
-            yield photo()
-
-    stream = predictor.stream(photos())
-    assert taken == []
-    for number, result in enumerate(stream):
-        assert result.name == f"array_{number}" and len(taken) == number + 1
-    taken.clear()
-    for number, _ in enumerate(predictor.stream(photos(), batch_size=4)):
-        assert len(taken) <= number + 12
-    assert len(taken) == 50
-
-
-def test_a_stream_holds_no_photo_that_was_given(predictor):
-    held = []
-
-    def photos():
-        for _ in range(20):
-            image = photo()
-            held.append(weakref.ref(image))
-            yield image
-            del image
-
-    most = 0
-    for result in predictor.stream(photos(), batch_size=2):
-        del result
-        most = max(most, sum(reference() is not None for reference in held))
-    assert most <= 7  # three batches, and the one that is being given
-
-
-def test_stream_and_call_agree_and_check_their_arguments_at_once(predictor, tmp_path):
-    paths = write_photos(tmp_path / "in", ["b.png", "a.jpg"]) + [tmp_path / "gone.jpg"]
-    for given, again in ((paths, paths), (iter(paths), paths), (str(tmp_path / "in"), tmp_path / "in")):
-        assert [r.to_dict() for r in predictor.stream(given, batch_size=2)] == [r.to_dict() for r in predictor(again)]
-    for wrong, error in (({"batch_size": 0}, ValueError), ({"on_error": "x"}, ValueError)):
-        with pytest.raises(error):
-            predictor.stream(iter(paths), **wrong)
-    with pytest.raises(TypeError):
-        predictor.stream([photo(), 3])
-    with pytest.raises(ImageError, match="gone.jpg"):
-        list(predictor.stream(paths, on_error="raise"))
-
-
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError, IndexError])
-def test_a_photo_that_the_model_cannot_read_is_a_record_with_its_error(predictor, error):
-    def fail(module, args):
-        if len(args[0]) > 2 or any(given["image"].max() == 99 for given in args[0]):
-            raise error("CUDA out of memory\nand a long story")
-
-    predictor.model.register_forward_pre_hook(fail)
-    inputs = [photo(), photo(value=99), photo(), photo(), photo()]
-    for batch_size in (1, 5):
-        results = predictor(inputs, batch_size)
-        assert [result.error is None for result in results] == [True, False, True, True, True]
-        assert [len(result.words) for result in results] == [3, 0, 3, 3, 3]
-        assert error.__name__ in results[1].error and "array_1" in results[1].error and "\n" not in results[1].error
-        assert results[1].to_dict().keys() == {"file_name", "error"}
-    with pytest.raises(error):
-        predictor(inputs, on_error="raise")
-
-
-def test_every_page_of_a_tiff_has_its_record(predictor, tmp_path):
-    pages = [Image.fromarray(photo(value=value)) for value in (200, 0, 100)]
-    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
-    results = predictor(tmp_path / "scan.tif", batch_size=2)
-    assert [result.to_dict()["page"] for result in results] == [1, 2, 3]
-    assert [len(result.words) for result in results] == [3, 0, 3]
-    assert {result.file_name for result in results} == {"scan.tif"}
-    assert results[2].draw().max() < 256 and results[1].draw().max() < results[0].draw().max()
-    for result in results:
-        result.save(tmp_path / "out")
-    assert len(list((tmp_path / "out" / "vis").iterdir())) == 3
-
-
-def test_subfolders_are_read_if_asked_for(predictor, tmp_path):
-    (tmp_path / "in").mkdir()
-    for name in ("a", "b"):
-        write_photos(tmp_path / "in" / name, ["1.png"])
-    assert predictor(tmp_path / "in")[0].error is not None
-    assert [result.file_name for result in predictor(tmp_path / "in", recursive=True)] == ["a/1.png", "b/1.png"]
-
-
-def test_a_file_name_that_is_no_utf8_is_kept(predictor, tmp_path):
-    path = tmp_path / os.fsdecode(b"caf\xe9.png")
-    path.write_bytes(cv2.imencode(".png", photo())[1].tobytes())
-    (result,) = predictor(path)
-    record = json.loads(result.to_json().encode("utf-8"))
-    assert record == result.to_dict() and os.fsencode(record["file_name"]) == b"caf\xe9.png"
-    assert "\n" not in result.to_json()
-    result.save(tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "preds" / os.fsdecode(b"caf\xe9.json")).read_bytes()) == record
-
-
-def test_a_strip_of_any_shape_is_read(predictor):
-    results = predictor([np.full((2, 1000, 3), 200, np.uint8), np.full((1000, 2, 3), 200, np.uint8)])
-    assert [result.error for result in results] == [None, None]
-
-
 def test_image_without_words_and_no_images(predictor):
     (result,) = predictor(photo(value=0))
     assert result.to_dict() == {"file_name": "array_0", "height": 60, "width": 80, "scale": 1.0, "words": []}
@@ -330,65 +192,6 @@ def test_lexicon_from_a_list_a_file_and_a_folder(predictor, tmp_path):
         predictor([path, photo()], lexicon=str(tmp_path / "strong"))
     with pytest.raises(FileNotFoundError, match="absent.txt"):
         predictor(path, lexicon=str(tmp_path / "absent.txt"))
-
-
-def test_save_writes_record_and_drawing(predictor, tmp_path):
-    paths = write_photos(tmp_path / "one", ["a.png"]) + write_photos(tmp_path / "two", ["a.png"])
-    results = predictor([*paths, photo(), tmp_path / "gone.png"])
-    for result in results:
-        result.save(tmp_path / "out")
-    assert sorted(p.name for p in (tmp_path / "out" / "preds").iterdir()) == [
-        "a.json",
-        "a_2.json",
-        "array_2.json",
-        "gone.json",
-    ]
-    assert sorted(p.name for p in (tmp_path / "out" / "vis").iterdir()) == ["a.jpg", "a_2.jpg", "array_2.jpg"]
-    record = json.loads((tmp_path / "out" / "preds" / "a.json").read_text(encoding="utf-8"))
-    assert record == results[0].to_dict()
-    drawn = cv2.imread(str(tmp_path / "out" / "vis" / "a.jpg"))
-    assert drawn.shape == (60, 80, 3) and np.abs(drawn.astype(int) - 200).max() > 50
-
-
-def test_save_replaces_nothing_unless_told_to_and_never_the_photo(predictor, tmp_path):
-    (path,) = write_photos(tmp_path / "out" / "vis", ["a.jpg"])
-    before = path.read_bytes()
-    (result,) = predictor(path)
-    for overwrite in (False, True):
-        with pytest.raises(FileExistsError, match="photo itself"):
-            result.save(tmp_path / "out", overwrite=overwrite)
-    (other,) = predictor(write_photos(tmp_path / "in", ["a.png"])[0])
-    with pytest.raises(FileExistsError, match="there already"):
-        other.save(tmp_path / "out")
-    assert path.read_bytes() == before and not (tmp_path / "out" / "preds").exists()
-    other.save(tmp_path / "out", overwrite=True)
-    assert path.read_bytes() != before
-    with pytest.raises(FileExistsError, match="a.json"):
-        replace(other, error="gone").save(tmp_path / "out")
-
-
-def test_the_scale_is_drawn_only_if_the_model_chose_it(predictor):
-    (plain,) = predictor(photo(300, 400, 0))
-    predictor.model.extra = {"scale": torch.tensor(1.0)}
-    (chosen,) = predictor(photo(300, 400, 0))
-    assert plain.to_dict() == chosen.to_dict()  # in a record it is always a number
-    assert plain.draw()[270:, :100].max() == 0 and chosen.draw()[270:, :100].max() > 200
-
-
-def test_a_record_and_its_photo_give_the_result_again(predictor):
-    results = predictor([photo(), photo() * np.nan])
-    for result, given in zip(results, to_photos([photo(), photo()]), strict=True):
-        again = TextResult.from_dict(json.loads(result.to_json()), given)
-        assert again.to_dict() == result.to_dict() and again.name == result.name
-
-
-def test_drawing_checks_the_size(predictor):
-    (result,) = predictor(photo())
-    drawn = result.draw()
-    assert drawn.shape == (60, 80, 3) and drawn.dtype == np.uint8
-    np.testing.assert_array_equal(drawn, result.draw(photo()))
-    with pytest.raises(ValueError, match="80 x 60"):
-        result.draw(photo(10, 10))
 
 
 def test_same_words_on_another_call_order(predictor):

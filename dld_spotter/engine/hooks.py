@@ -21,6 +21,7 @@ from dld_spotter.data.text_json import register_custom, require_dataset
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.engine.weights_file import read_checkpoint
 from dld_spotter.image_io import read_image
+from dld_spotter.modeling.dld.selector.gumbel import temperature_at
 from dld_spotter.visualizer import TextVisualizer
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class TemperatureSchedule(HookBase):
 
     def before_step(self) -> None:
         epoch = int(self.trainer.iter / self.iterations_per_epoch)
-        unwrapped(self.trainer.model).temperature.fill_(self.initial * self.decay**epoch)
+        unwrapped(self.trainer.model).temperature.fill_(temperature_at(epoch, self.initial, self.decay))
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -25,7 +25,7 @@ from dld_spotter.data.loader import build_record_loader
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
 from dld_spotter.modeling.dld.selector.backbone_selector import BackboneSelector
-from dld_spotter.modeling.dld.selector.regression import ScaleLosses, fitting_loss, recognition_divergence
+from dld_spotter.modeling.dld.selector.regression import SHARPNESS, ScaleLosses, fitting_loss, recognition_divergence
 from dld_spotter.modeling.spotter import readable_words, target_tokens
 
 logger = logging.getLogger(__name__)
@@ -110,17 +110,21 @@ def fit_selector(
         losses: (M, k), see ``ScaleLosses.values``; with a gamma of 0, ``choose_at`` can set any.
         model: makes images of the records.
     """
+    if isinstance(selector, BackboneSelector):
+        _fit_linear(selector, read_images, losses, model, options.workers)
+        return
     generator = torch.Generator().manual_seed(options.seed)
     optimizer = torch.optim.AdamW(selector.parameters(), lr=options.learning_rate, weight_decay=1e-4)
     steps = options.iterations
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, steps + 1, pct_start=0.1)
     losses = losses.to(model.device)
     batches = list(_shuffled_batches(len(losses), min(options.batch_size, len(losses)), steps, generator))
+    loader = build_record_loader(read_images, batches, options.workers)
     selector.train()
-    outputs = _outputs(selector, read_images, batches, model, options, generator)
-    progress = tqdm(zip(batches, outputs, strict=True), total=steps, desc="selector", unit=" iterations")
-    for batch, logits in progress:
-        loss = fitting_loss(logits, losses[batch])
+    progress = tqdm(zip(batches, loader, strict=True), total=steps, desc="selector", unit=" iterations")
+    for batch, records in progress:
+        images = mirrored(model.student.preprocess_image(records), generator)
+        loss = fitting_loss(selector(images), losses[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -129,30 +133,14 @@ def fit_selector(
     selector.eval()
 
 
-def _outputs(
-    selector: nn.Module,
-    read_images: Sequence[dict],
-    batches: list[list[int]],
-    model: DLDSpotter,
-    options: FitOptions,
-    generator: torch.Generator,
-) -> Iterator[Tensor]:
-    """A selector's (B, k) logits for one batch after the other; what never learns in it runs once an image."""
-    if not isinstance(selector, BackboneSelector):
-        for records in build_record_loader(read_images, batches, options.workers):
-            yield selector(mirrored(model.student.preprocess_image(records), generator))
-        return
-    used = sorted({index for batch in batches for index in batch})
-    loader = build_record_loader(read_images, [[index] for index in used], options.workers)
-    means = torch.cat(
-        [
-            selector.channel_means(model.student.preprocess_image(records))
-            for records in tqdm(loader, total=len(used), desc="features", unit=" images")
-        ]
-    )
-    row = {index: place for place, index in enumerate(used)}
-    for batch in batches:
-        yield selector.classify_means(means[[row[index] for index in batch]])
+def _fit_linear(
+    selector: BackboneSelector, read_images: Sequence[dict], losses: Tensor, model: DLDSpotter, workers: int
+) -> None:
+    """Fit a selector that is a linear function of what it sees of each image."""
+    loader = build_record_loader(read_images, [[index] for index in range(len(losses))], workers)
+    progress = tqdm(loader, total=len(losses), desc="selector", unit=" images")
+    seen = torch.cat([selector.statistics(model.student.preprocess_image(records)) for records in progress])
+    selector.fit(seen, -SHARPNESS * (losses - losses.mean(dim=1, keepdim=True)).to(seen.device))
 
 
 def _shuffled_batches(total: int, size: int, count: int, generator: torch.Generator) -> Iterator[list[int]]:

@@ -9,7 +9,7 @@ from dld_spotter.resources import find_packaged_config
 
 _ROOT = Path(__file__).parent
 CONFIG, WEIGHTS, CARD = "model.yaml", "model.pth", "README.md"
-DEFAULT_MODEL = "synthetic-dld"  # what reads where no model is named
+DEFAULT_MODEL = "photos-dld"  # what reads where no model is named
 
 
 def pretrained_models() -> list[str]:

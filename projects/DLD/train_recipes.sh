@@ -57,7 +57,7 @@ for recipe in roi_recogniser_1 roi_spotter_1 roi_recogniser_2 roi_spotter_2 roi_
     train "$recipe"
 done
 
-# The same detector with a crop-based recogniser: synthetic-teacher.
+# The same detector with a crop-based recogniser: synthetic.
 with_crops=output/recipes/roi_spotter_with_crop_recogniser.pth
 [[ -e "$with_crops" ]] || "$python" tools/swap_reader.py \
     output/recipes/roi_spotter/model_final.pth "$sources/recogniser.pth" "$with_crops"
@@ -73,3 +73,35 @@ train student_synthetic
     --data-set synthetic_scenes_selector --limit 800 --iterations 1000 --gammas 0.05 0.1 0.2 0.3 \
     --output output/recipes/selector --config-file configs/recipes/dld_synthetic.yaml "${options[@]}" \
     MODEL.WEIGHTS output/recipes/student_synthetic/model_final.pth
+
+# The models of photos: photos and photos-dld. PHOTOS is a folder with icdar2015_train, icdar2003_train,
+# icdar2015_words_train and, if it is there, photos_without_text_labels (projects/DLD/prepare_photos.py says what is in them).
+[[ "${PHOTOS:-}" ]] || exit 0
+photos=datasets/photos
+unlabelled=()
+[[ ! -e "$PHOTOS/photos_without_text_labels" ]] || unlabelled=(--unlabelled "$PHOTOS/photos_without_text_labels" \
+    --detector "${models:?set PP_OCR_MODELS}/PP-OCRv6_det_small.onnx")
+[[ -e "$photos/icdar2003_dev.json" ]] || "$python" projects/DLD/prepare_photos.py --icdar2015 "$PHOTOS/icdar2015_train" \
+    --icdar2003 "$PHOTOS/icdar2003_train" "${unlabelled[@]}" --output "$photos"
+# Words 1 to 3960 are those of photos 1 to 900.
+if [[ ! -e "$photos/word_pages/pages.json" ]]; then
+    words="$PHOTOS/icdar2015_words_train"
+    head -n 3960 "$words/gt.txt" >"$photos/words.txt"
+    head -n 3960 "$words/coords.txt" >"$photos/coords.txt"
+    "$python" tools/pack_word_crops.py --images "$words/images" --annotations "$photos/words.txt" \
+        --coordinates "$photos/coords.txt" --rounds 2 --output "$photos/word_pages"
+fi
+[[ -e "$sources/recogniser_ctc.pth" ]] || "$python" tools/convert_pp_ocr.py \
+    "${models:?set PP_OCR_MODELS}/PP-OCRv6_rec_small.onnx" "$sources/recogniser_ctc.pth" --source "rapidocr 3.10.0" \
+    --recogniser --opts MODEL.TEXT.CHARSET printable95 MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION "(12, 32)" \
+    MODEL.PIXEL_MEAN "[123.675, 116.28, 103.53]" MODEL.PIXEL_STD "[58.395, 57.12, 57.375]"
+join() { # detector, recogniser, joined
+    [[ -e "output/recipes/$3.pth" ]] || "$python" tools/swap_reader.py "$1" "$2" "output/recipes/$3.pth"
+}
+join output/recipes/spotter_synthetic/model_final.pth "$sources/recogniser_ctc.pth" photos_start
+train photos_detector
+train photos_recogniser 1
+join output/recipes/photos_detector/model_final.pth output/recipes/photos_recogniser/model_final.pth photos
+[[ -e output/recipes/photos_selector/gamma0.3.pth ]] || "$python" tools/fit_selector.py --by spotting \
+    --data-set photos_icdar2015 --held-out 0.1 --gammas 0.1 0.3 --output output/recipes/photos_selector \
+    --config-file configs/recipes/photos_dld.yaml "${options[@]}" MODEL.WEIGHTS output/recipes/photos.pth

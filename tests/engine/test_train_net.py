@@ -49,7 +49,7 @@ def test_a_model_of_the_project_is_evaluated_by_its_name(tmp_path, train_net):
     samples = toy.ROOT / "projects" / "DLD" / "samples"
     custom = ("DATASETS.CUSTOM", f"[('samples', '{samples}', '{samples / 'scenes.json'}')]")
     opts = ("DATASETS.TEST", "('samples',)", "MODEL.DEVICE", "cpu", "DATALOADER.NUM_WORKERS", "0")
-    arguments = ["--config-file", "synthetic-teacher", "--eval-only", *custom, *opts, "OUTPUT_DIR", str(tmp_path)]
+    arguments = ["--config-file", "synthetic", "--eval-only", *custom, *opts, "OUTPUT_DIR", str(tmp_path)]
     results = train_net.main(train_net.get_parser().parse_args(arguments))
     assert results["detection"]["hmean"] > 0.7 and results["e2e_none"]["hmean"] > 0.15
 
@@ -109,9 +109,9 @@ def test_the_terminal_shows_what_a_user_needs_and_the_log_the_rest(tmp_path, tra
 def test_an_exported_model_s_config_is_no_recipe(tmp_path, train_net, capsys):
     opts = ["DATASETS.TRAIN", "('x',)", "OUTPUT_DIR", str(tmp_path / "out"), "MODEL.DEVICE", "cpu"]
     for given in ([], ["SOLVER.MAX_ITER", "10"]):
-        assert train_net.run(["--config-file", "synthetic-teacher", *opts, *given]) == 1
+        assert train_net.run(["--config-file", "synthetic", *opts, *given]) == 1
         line = one_line(capsys)
-        assert "synthetic-teacher" in line and "README.md" in line and "SOLVER.IMS_PER_BATCH" in line
+        assert "synthetic" in line and "README.md" in line and "SOLVER.IMS_PER_BATCH" in line
         assert ("SOLVER.MAX_ITER" in line) != bool(given)
     assert not (tmp_path / "out").exists()
 
@@ -124,7 +124,7 @@ def test_what_counts_as_a_recipe(tmp_path):
     with pytest.raises(ValueError, match=r"top\.yaml .*: SOLVER\.IMS_PER_BATCH are not set"):
         require_recipe(top, [])
     require_recipe(top, given)
-    require_recipe(["synthetic-teacher", top], given)
+    require_recipe(["synthetic", top], given)
     with pytest.raises(ValueError, match="the command line"):
         require_recipe("", given)
 

@@ -5,7 +5,7 @@ from detectron2.structures import ImageList
 from helpers.toy_dld import SCALES, build
 
 from dld_spotter.modeling.dld.rescaling import rescale_images
-from dld_spotter.modeling.dld.selector.backbone_selector import BackboneSelector
+from dld_spotter.modeling.dld.selector.backbone_selector import RIDGE, BackboneSelector
 
 OPTS = (
     *("MODEL.RESOLUTION_SELECTOR.NAME", "BackboneSelector", "MODEL.RESOLUTION_SELECTOR.SCALE", 0.5),
@@ -19,7 +19,7 @@ def images_of(*sizes):
     return ImageList.from_tensors([torch.randn(3, *size) for size in sizes], 32)
 
 
-def test_it_classifies_the_channels_means_of_the_students_backbone():
+def test_it_sees_statistics_of_the_students_backbone():
     model = build(*OPTS).eval()
     selector = model.selector
     assert isinstance(selector, BackboneSelector)
@@ -27,12 +27,29 @@ def test_it_classifies_the_channels_means_of_the_students_backbone():
     images = images_of((64, 96))
     with torch.no_grad():
         small = rescale_images(images, 0.5)
-        maps = model.student.backbone.bottom_up(small.tensor).values()
-        rows = [m[..., : -(-32 * m.shape[2] // small.tensor.shape[2]), :].mean(dim=(2, 3)) for m in maps]
-        pooled = selector.norm(torch.cat(rows, dim=1))
-        expected = selector.classify(torch.relu(selector.hidden(pooled)))
-        torch.testing.assert_close(selector(images), expected)
-    assert expected.shape == (1, len(SCALES))
+        parts = []
+        for feature in model.student.backbone.bottom_up(small.tensor).values():
+            shown = feature[0, :, : max(1, round(feature.shape[2] * 32 / small.tensor.shape[2]))].double()
+            shown = shown[:, :, : max(1, round(feature.shape[3] * 48 / small.tensor.shape[3]))]
+            mean = shown.mean(dim=(1, 2))
+            parts += [mean, (shown - mean[:, None, None]).square().mean(dim=(1, 2)).sqrt(), shown.flatten(1).max(1)[0]]
+        torch.testing.assert_close(selector.statistics(images)[0], torch.cat(parts).float(), rtol=1e-4, atol=1e-5)
+        assert selector(images).shape == (1, len(SCALES))
+
+
+def test_the_fit_is_the_least_of_the_penalised_squares():
+    """At the solution the gradient of |A W - Y|^2 + lambda |W|^2 vanishes, with A standardised and Y centred."""
+    selector = build(*OPTS).selector
+    torch.manual_seed(2)
+    statistics, wanted = torch.randn(9, selector.classify.in_features), torch.randn(9, len(SCALES))
+    selector.fit(statistics, wanted)
+    centred = statistics - statistics.mean(dim=0)
+    features = centred / (centred.square().mean(dim=0) + selector.norm.eps).sqrt()
+    weight = selector.classify.weight.detach().T.clone().requires_grad_()
+    residual = features @ weight - (wanted - wanted.mean(dim=0))
+    (residual.square().sum() + RIDGE * weight.square().sum()).backward()
+    assert weight.grad.abs().max() < 1e-3
+    torch.testing.assert_close(selector.classify.bias, wanted.mean(dim=0))
 
 
 def test_other_images_of_a_batch_change_nothing():
@@ -41,11 +58,3 @@ def test_other_images_of_a_batch_change_nothing():
     alone = ImageList(both.tensor[:1], both.image_sizes[:1])
     with torch.no_grad():
         torch.testing.assert_close(selector(both)[:1], selector(alone))
-
-
-def test_its_backbone_stays_as_it_is():
-    selector = build(*OPTS).selector.train()
-    assert not selector.backbone.training
-    selector(images_of((64, 96), (64, 96))).sum().backward()
-    learns = {name.split(".")[0] for name, parameter in selector.named_parameters() if parameter.grad is not None}
-    assert learns == {"hidden", "classify"}

@@ -124,12 +124,16 @@ def masked_mean(features: Tensor, image_sizes: Sequence[tuple[int, int]], padded
     Returns:
         (B, C).
     """
-    rows, columns = features.shape[-2:]
     means = []
-    for feature, (height, width) in zip(features, image_sizes, strict=True):
-        kept = feature[:, : _share(rows, height, padded[0]), : _share(columns, width, padded[1])]
-        means.append(kept.mean(dim=(1, 2)))
+    for feature, size in zip(features, image_sizes, strict=True):
+        means.append(crop_to_image(feature, size, padded).mean(dim=(1, 2)))
     return torch.stack(means)
+
+
+def crop_to_image(feature: Tensor, size: tuple[int, int], padded: tuple[int, int]) -> Tensor:
+    """The part of one image's (C, H, W) map that shows the image of a (height, width) rather than its padding."""
+    rows, columns = feature.shape[-2:]
+    return feature[:, : _share(rows, size[0], padded[0]), : _share(columns, size[1], padded[1])]
 
 
 def _share(positions: int, size: int, padded: int) -> int:
