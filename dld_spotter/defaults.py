@@ -112,6 +112,7 @@ def _add_distillation(cfg: CN) -> None:
     # Its class, of RESOLUTION_SELECTOR_REGISTRY.
     selector.NAME = "ResidualSelector"
     # For "BackboneSelector": factor on height and width at which it sees the image.
+    # [modeling/dld/selector/backbone_selector.py]
     selector.SCALE = 0.3
     # Channels of its first block; each later block has twice as many.
     selector.WIDTH = 32
