@@ -25,8 +25,6 @@ LINKED = [
     *(path for path in DOCUMENTS if path.parent != toy.ROOT / "docs"),
     *sorted((toy.ROOT / "dld_spotter/pretrained").glob("*/README.md")),
 ]
-# Models that are not there yet, and the one that reads in their place.
-STAND_IN = dict.fromkeys(("photos-dld", "photos", "synthetic", "paper-dld"), "synthetic-dld")
 # Files that a reader makes by following the page.
 MADE_BY_READER = re.compile(r"(output|exported|drawn|my_)\S*|mine\.yaml")
 KEY = re.compile(r"(?:[A-Z][A-Z0-9_]*\.)+[A-Z][A-Z0-9_]*")
@@ -44,7 +42,7 @@ def read(document):
 
 
 def is_shipped(name):
-    return STAND_IN.get(name, name) in pretrained_models()
+    return name in pretrained_models()
 
 
 @cache
@@ -171,9 +169,8 @@ def test_every_python_block_runs(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "documented"}
     for block in python_blocks(document):
-        code = re.sub(r'"([\w-]+)"', lambda found: f'"{STAND_IN.get(found[1], found[1])}"', block.code)
-        compiled = compile(code, str(document), "exec")
-        if block.runs and "META_ARCH_REGISTRY" not in code:  # a spotter registers once, in its own test
+        compiled = compile(block.code, str(document), "exec")
+        if block.runs and "META_ARCH_REGISTRY" not in block.code:  # a spotter registers once, in its own test
             exec(compiled, names)
 
 
