@@ -295,7 +295,7 @@ def test_resume_needs_records(demo, photos, tmp_path, capsys):
 
 
 def test_the_default_model_is_one_that_comes_with_the_project(demo):
-    assert demo.build_parser().parse_args(["--input", "a.jpg"]).config_file == DEFAULT_MODEL
+    assert demo.build_parser().parse_args(["--input", "a.jpg"]).config_file is None
     assert DEFAULT_MODEL in pretrained_models()
     assert inspect.signature(TextPredictor).parameters["config"].default == DEFAULT_MODEL
 

@@ -125,6 +125,8 @@ def _from_rows(rows: Sequence[Mapping], path: Path) -> list[PredictedImage]:
     for position, row in enumerate(rows, start=1):
         if "image_id" not in row:
             raise ValueError(f"{path}: row {position} needs 'image_id'; it has {sorted(row)}.")
+        if not isinstance(row["image_id"], str | int):
+            raise ValueError(f"{path}: row {position}: image_id is {row['image_id']!r}; it must be a name or a number.")
         image = images.setdefault(row["image_id"], PredictedImage([], image_id=row["image_id"]))
         image.words.append(_to_word(row, "polys", "rec", f"{path}: row {position} (image {row['image_id']})"))
     return list(images.values())

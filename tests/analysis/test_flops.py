@@ -10,8 +10,8 @@ from torch import nn
 
 from dld_spotter.analysis.flops import PAPER_UNIT, SELECTOR, CostModel, count_multiply_adds, count_parameters, part_of
 from dld_spotter.config import load_cfg
+from dld_spotter.modeling.acceleration import tiled_convolutions
 from dld_spotter.modeling.dld.selector.selector_network import ResidualSelector
-from dld_spotter.modeling.recognition import masked_pooler
 from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
 from dld_spotter.modeling.recognition.contextual_encoder import BidirectionalLSTM
 from dld_spotter.modeling.spotter_parts import Workload
@@ -126,7 +126,9 @@ def test_every_multiply_add_and_parameter_has_a_part(config):
 @pytest.mark.parametrize("opts", [(), ("MODEL.ROI_TEXT_HEAD.UPSAMPLE", True)])
 def test_the_rehearsal_costs_what_a_real_inference_costs(opts, monkeypatch):
     """The count of ``spot`` itself, values and all, with the proposals and words that it happened to find."""
-    monkeypatch.setattr(masked_pooler, "worthwhile", lambda *args: False)  # a CPU's saving, which depends on places
+    monkeypatch.setattr(
+        tiled_convolutions, "worthwhile", lambda *args: False
+    )  # a CPU's saving, which depends on places
     cfg = toy.tiny_cfg("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0, "TEST.DETECTIONS_PER_IMAGE", 7, *opts)
     spotter = build_model(cfg).eval()
     images = spotter.preprocess_image([{"image": torch.randint(0, 256, (3, 90, 120), dtype=torch.uint8)}])

@@ -235,4 +235,4 @@ def test_the_tool_keeps_readings_and_writes_a_checkpoint_for_each_gamma(tmp_path
     assert tool.main([*options, "MODEL.WEIGHTS", str(tmp_path / "exported.pth")]) == 1
     assert "holds no teacher" in capsys.readouterr().err
     assert tool.main([*options, "MODEL.DLD.SCALES", "(0.5,)"]) == 1
-    assert "has no selector" in capsys.readouterr().err
+    assert "there is no selector" in capsys.readouterr().err

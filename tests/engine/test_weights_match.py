@@ -84,8 +84,11 @@ def test_a_model_of_the_project_does_not_fit_another_network():
     for name in pretrained_models():
         weights = torch.load(toy.ROOT / "dld_spotter" / "pretrained" / name / "model.pth", weights_only=True)["model"]
         assert misfits(build(LIGHT), weights)
-    for config in ("TextPerceptron_Light.yaml", "MANGO_Light.yaml"):
-        assert misfits(build(LIGHT), build(config).state_dict(), complete=True)
+    for config in ("TextPerceptron_R50.yaml", "MANGO_R50.yaml"):
+        files = [str(toy.ROOT / "configs" / name) for name in (config, "Light.yaml")]
+        with torch.device("meta"):
+            other = build_model(load_cfg(files, META))
+        assert misfits(build(LIGHT), other.state_dict(), complete=True)
 
 
 PARTS = {
@@ -105,7 +108,7 @@ def test_whole_parts_are_taken_in_training_and_not_enough_to_predict(part):
 
 
 def test_what_the_converter_writes_of_pp_ocr_is_taken():
-    pixels = build("MaskRCNNSpotter_PPLCNet_Pixels.yaml")
+    pixels = build("MaskRCNNSpotter_PPLCNet_Crop.yaml")
     prefix = "roi_heads.text_head."
     parts = (f"{prefix}pooler.", f"{prefix}encoder.stages.")
     reader = {name: value for name, value in pixels.state_dict().items() if name.startswith(parts)}
@@ -134,7 +137,7 @@ def test_a_plain_spotter_serves_student_and_teacher():
 @pytest.mark.parametrize(
     "opts, part",
     [
-        (("MODEL.LIGHT_RESNET.BLOCKS", (1, 1, 2, 1)), "backbone"),
+        (("MODEL.LIGHT_RESNET.STAGE_CHANNELS", (8, 16, 16, 24)), "backbone"),
         (("MODEL.LIGHT_RESNET.NORM", "GN"), "backbone"),
         (("MODEL.FPN.OUT_CHANNELS", 32), "backbone"),
         (("MODEL.ROI_MASK_HEAD.NUM_CONV", 3), "mask_head"),

@@ -18,7 +18,7 @@ D, SLOTS, ROWS, COLUMNS, CELLS = 8, 3, 6, 8, 25
 
 
 def entry(cells, weight):
-    return ReadCells(torch.tensor(cells), torch.tensor(weight), (), torch.zeros(len(cells), 4, 2))
+    return ReadCells(torch.tensor(cells), torch.tensor(weight), ())
 
 
 @pytest.mark.parametrize("max_cells", [1, 100])
@@ -48,7 +48,7 @@ def test_words_without_cells_look_nowhere_and_no_words_have_a_gradient():
     maps = AttentionMaps(cells, features, None, None, torch.zeros(1, 2, ROWS, COLUMNS))
     found = word_attention(character, maps, [entry([[0, 0]], [[0.0, 0.0]])], [(ROWS, COLUMNS)], 10)
     assert found.shape == (1, SLOTS, module.GRID**2) and found.abs().max() == 0
-    nothing = ReadCells(torch.zeros(0, 2, dtype=torch.long), torch.zeros(0, 2), (), torch.zeros(0, 4, 2))
+    nothing = ReadCells(torch.zeros(0, 2, dtype=torch.long), torch.zeros(0, 2), ())
     none = word_attention(character, maps, [nothing], [(ROWS, COLUMNS)], 10)
     assert none.shape == (0, SLOTS, module.GRID**2)
     none.sum().backward()
