@@ -116,6 +116,10 @@ def test_what_the_converter_writes_of_pp_ocr_is_taken():
     assert isinstance(pixels.backbone.bottom_up, PPLCNetV4)
     swapped = {n: v for n, v in pixels.state_dict().items() if not n.startswith(f"{prefix}encoder.")} | reader
     assert misfits(pixels, swapped) == []
+    ctc = build("MaskRCNNSpotter_PPLCNet_CTC.yaml")
+    recogniser = {name: value for name, value in ctc.state_dict().items() if name.startswith(prefix)}
+    assert recogniser and misfits(ctc, recogniser) == []
+    assert misfits(pixels, recogniser), "another recogniser is another network"
 
 
 DLD = ("MODEL.META_ARCHITECTURE", "DLDSpotter", "MODEL.DLD.SCALES", (0.5, 1.0))
