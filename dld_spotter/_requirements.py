@@ -1,13 +1,19 @@
-"""Importing this says in one sentence what to do when Detectron2 is missing or broken; the package does so first."""
+"""Importing this says in one sentence what to do when Detectron2 is missing or broken; the package does so first.
+
+It also silences what Detectron2 makes torch warn of, each warning by itself: a user can do nothing about them.
+"""
 
 import importlib
 import importlib.util
+import logging
 import warnings
 
-_HOW = (
-    "run `python tools/install_detectron2.py` in the project's folder with this Python "
-    "(or `make demo`, which sets up an environment with everything)."
-)
+from dld_spotter.resources import resource
+
+
+def _how() -> str:
+    script = resource("tools/install_detectron2.py")
+    return f"run `python {script}` with this Python (in a clone, `make setup` makes a whole environment)."
 
 
 def check_detectron2() -> None:
@@ -17,7 +23,7 @@ def check_detectron2() -> None:
         ImportError: it is missing, or does not import; the message says what to run.
     """
     if importlib.util.find_spec("detectron2") is None:
-        raise ImportError(f"dld_spotter needs Detectron2, which this Python does not have: {_HOW}")
+        raise ImportError(f"dld_spotter needs Detectron2, which this Python does not have: {_how()}")
     try:
         with warnings.catch_warnings():
             # Detectron2 uses parts of torch that newer versions call deprecated; a user can do nothing about it.
@@ -33,8 +39,20 @@ def check_detectron2() -> None:
         cause = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise ImportError(
             f"dld_spotter needs Detectron2, and the one that this Python has does not import ({cause}): "
-            f"uninstall it, then {_HOW}"
+            f"uninstall it, then {_how()}"
         ) from error
 
 
+# Loggers of torch -> their function that warns of what Detectron2 does: asking whether fx traces, looking for CUDA.
+_NOISE = {"torch.fx._symbolic_trace": "is_fx_tracing_warning", "torch.utils.cpp_extension": "_find_cuda_home"}
+
+
+def silence_detectron2() -> None:
+    """Ignore these warnings, and torch's of the meshgrid of Detectron2's anchors; all others stay."""
+    warnings.filterwarnings("ignore", "torch.meshgrid: in an upcoming release", UserWarning, r"torch\.functional")
+    for name, function in _NOISE.items():
+        logging.getLogger(name).addFilter(lambda record, function=function: record.funcName != function)
+
+
+silence_detectron2()
 check_detectron2()

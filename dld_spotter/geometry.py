@@ -6,6 +6,7 @@ seen on the screen.
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import shapely
 from shapely.geometry import MultiPolygon, Polygon, box
@@ -40,6 +41,11 @@ def polygon_box(points: Points) -> list[float]:
     """The axis-aligned box x1, y1, x2, y2 around the points."""
     points = as_points(points)
     return [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
+
+
+def shorter_side(points: Points) -> float:
+    """The shorter side of the smallest rectangle, turned or not, round the points: the height of a straight word."""
+    return float(min(cv2.minAreaRect(as_points(points).astype(np.float32))[1]))
 
 
 def valid_polygon(points: Points) -> Polygon:

@@ -4,37 +4,63 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
-from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
+
+from dld_spotter.pixels import MIN_SIDE, ImageError, pil_to_rgb
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-MIN_SIDE = 2  # pixels
+IMAGE_SUFFIXES = (
+    *(".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo"),
+    *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+)
 MAX_PIXELS = 2 * 89_478_485  # Pillow itself refuses more than twice its Image.MAX_IMAGE_PIXELS
+MAX_JPEG_BYTES = 1 << 30  # a JPEG is read whole before it is decoded
 
+# Pillow's other formats are left out: some call programs (EPS), and none is a photo's.
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_AVIF_BRANDS = (b"avif", b"avis")
 _END_OF_JPEG = b"\xff\xd9"
-_SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_NO_MARKER = bytes(range(1, 255))  # bytes that a JPEG decoder takes for pixels where pixels are due, else skips
+_MISSING_GREY = 128  # what decoders put where a JPEG has no pixels
+_TIFF_SUBFILE_TYPE = 254
+_NO_PAGE = 0b101  # bits of a TIFF's subfile type: a smaller copy of another page, a transparency mask
+_MAX_PAGES = 10_000
 
 
-class ImageError(ValueError):
-    """An image that cannot be used; the message names the file and says what is wrong with it."""
+ImageFile = str | os.PathLike | bytes  # a path, or what such a file holds
 
 
-def read_image(path: str | os.PathLike, format: str = "BGR", max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_image(
+    source: ImageFile,
+    format: str = "BGR",
+    max_pixels: int = MAX_PIXELS,
+    page: int | None = None,
+    name: str | None = None,
+) -> np.ndarray:
     """Read a photo as its viewer would show it.
 
     The EXIF orientation is applied; greyscale, palette and CMYK images become colour, 16-bit samples are scaled
-    to 8 bits, transparent pixels are laid on white, and of an animation the first frame is taken.
+    to 8 bits. Transparent pixels are laid on white, or on black where what is visible is light. Of an animation the
+    first frame is taken, and of a TIFF of several pages the first, with a warning.
 
     Args:
-        path: an image file.
+        source: an image file, or its bytes.
         format: "BGR" or "RGB", the order of the channels.
         max_pixels: larger images are refused before they are decoded.
+        page: of a TIFF, from 1; see ``count_pages``.
+        name: what errors call the image; by default the path.
 
     Returns:
         (H, W, 3) uint8.
@@ -44,79 +70,98 @@ def read_image(path: str | os.PathLike, format: str = "BGR", max_pixels: int = M
     """
     if format not in ("BGR", "RGB"):
         raise ValueError(f"format is '{format}'; use 'BGR' or 'RGB'.")
-    data = _read_bytes(path)
-    header = _open_header(path, BytesIO(data), max_pixels)
-    try:
-        # Only a file that ends as a JPEG should goes to OpenCV, which is several times faster but fills what
-        # is missing of a truncated one with grey. Pillow takes the rest, and refuses truncated files.
-        if header.format in ("JPEG", "MPO") and header.mode in ("L", "RGB") and data.endswith(_END_OF_JPEG):
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-            if image is None:
-                raise ImageError("OpenCV cannot decode it.")
-            return image if format == "BGR" else np.ascontiguousarray(image[:, :, ::-1])
-        image = _to_rgb(header)
-    except Exception as error:  # broken files make the decoders raise nearly anything
-        raise ImageError(f"{os.fspath(path)}: the image is damaged or of an unknown kind ({error}).") from error
-    return np.ascontiguousarray(image[:, :, ::-1]) if format == "BGR" else image
+    name = name or _name(source)
+    with _open_file(source, name) as stream:
+        header = _open_header(stream, name, max_pixels, page)
+        try:
+            rgb = _decode_jpeg(stream, header) if header.format in ("JPEG", "MPO") else None
+            if rgb is None:
+                _say_what_is_left(header, name, page)
+                rgb = pil_to_rgb(header)
+        except Exception as error:  # broken files make the decoders raise nearly anything
+            raise ImageError(f"{name}: the image is damaged or of an unknown kind ({error}).") from error
+    return np.ascontiguousarray(rgb if format == "RGB" else rgb[:, :, ::-1])
 
 
-def image_size(path: str | os.PathLike) -> tuple[int, int]:
+def image_size(source: ImageFile, page: int | None = None) -> tuple[int, int]:
     """(height, width) that ``read_image`` would give, from the file's header alone.
 
     Raises:
         ImageError: as ``read_image``, as far as the header tells.
     """
-    with _open_file(path) as stream:
-        header = _open_header(path, stream, MAX_PIXELS)
-        try:
-            turned = header.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)  # these swap the sides
-        except Exception:  # damaged EXIF data counts as none
-            turned = False
-        return (header.width, header.height) if turned else (header.height, header.width)
+    with _open_file(source, _name(source)) as stream:
+        return header_size(_open_header(stream, _name(source), MAX_PIXELS, page))
 
 
-def list_images(folder: str | os.PathLike) -> list[Path]:
-    """The image files of a folder, by name; its subfolders and hidden files are left out.
+def header_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of an image that need not be decoded yet, upright by its EXIF orientation."""
+    try:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)  # these swap the sides
+    except Exception:  # damaged EXIF data counts as none
+        turned = False
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def count_pages(source: ImageFile) -> int:
+    """The pages of a TIFF, without the smaller copies and masks in it; 1 for any other image.
 
     Raises:
-        ImageError: there is no image in it.
+        ImageError: as ``image_size``.
     """
-    found = [
-        path
-        for path in sorted(Path(folder).iterdir())
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
-    if not found:
-        raise ImageError(f"{os.fspath(folder)}: the folder holds no image ({', '.join(IMAGE_SUFFIXES)}).")
-    return found
+    with _open_file(source, _name(source)) as stream:
+        return len(_page_frames(_open_header(stream, _name(source), MAX_PIXELS, None)))
 
 
-def _open_file(path):
+def _name(source: ImageFile) -> str:
+    return "the image" if isinstance(source, bytes) else os.fspath(source)
+
+
+@contextmanager
+def _open_file(source: ImageFile, name: str) -> Iterator[BinaryIO]:
+    if isinstance(source, bytes):
+        yield BytesIO(source)
+        return
     try:
-        return open(path, "rb")
+        if os.path.isdir(source):
+            raise ImageError(f"{name}: the file cannot be read (it is a folder).")
+        if not stat.S_ISREG(os.stat(source).st_mode):  # a pipe would be waited for, a device has no end
+            raise ImageError(f"{name}: the file cannot be read (it is a pipe, a socket or a device).")
+        with open(source, "rb") as stream:
+            yield stream
+    except ImageError:
+        raise
     except FileNotFoundError as error:
-        raise ImageError(f"{os.fspath(path)}: there is no such file.") from error
-    except OSError as error:
-        raise ImageError(f"{os.fspath(path)}: the file cannot be read ({error.strerror}).") from error
+        raise ImageError(f"{name}: there is no such file.") from error
+    except (OSError, ValueError) as error:  # the latter of a name that holds a NUL
+        raise ImageError(f"{name}: the file cannot be read ({getattr(error, 'strerror', None) or error}).") from error
 
 
-def _read_bytes(path) -> bytes:
-    with _open_file(path) as stream:
-        return stream.read()
-
-
-def _open_header(path, stream, max_pixels: int) -> Image.Image:
+def _open_header(stream: BinaryIO, name: str, max_pixels: int, page: int | None) -> Image.Image:
     """The image, not yet decoded, with its size checked."""
-    name = os.fspath(path)
-    if not stream.read(1):
-        raise ImageError(f"{name}: the file is empty (0 bytes).")
+    start = stream.read(12)
     stream.seek(0)
+    if not start:
+        raise ImageError(f"{name}: the file is empty (0 bytes).")
+    brand = start[8:12] if start[4:8] == b"ftyp" else b""
     try:
-        header = Image.open(stream)
+        with warnings.catch_warnings():  # of large images: the limit here is max_pixels
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            header = Image.open(stream, formats=_formats(heif=brand in _HEIC_BRANDS + _AVIF_BRANDS))
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: the image is too large ({error}); scale it down.") from error
     except Exception as error:
+        if brand in _HEIC_BRANDS:
+            raise ImageError(f"{name}: a HEIC photo needs `pip install pillow-heif`, or save it as JPEG.") from error
+        if brand in _AVIF_BRANDS:
+            raise ImageError(f"{name}: an AVIF photo needs Pillow 11.3 or later, or save it as JPEG.") from error
         raise ImageError(f"{name}: not an image that can be read, or cut off in its header.") from error
+    if header.format == "TIFF" or page is not None:
+        _turn_to_page(header, name, page or 1)
+    _check_size(header, name, max_pixels)
+    return header
+
+
+def _check_size(header: Image.Image, name: str, max_pixels: int) -> None:
     width, height = header.size
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"{name}: the image is {width} x {height} pixels; each side must have {MIN_SIDE} or more.")
@@ -124,30 +169,86 @@ def _open_header(path, stream, max_pixels: int) -> Image.Image:
         raise ImageError(
             f"{name}: the image is {width} x {height} pixels, more than the {max_pixels:,} allowed; scale it down."
         )
-    return header
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
-    """Decode any mode to (H, W, 3) uint8 in RGB order."""
-    image.load()
+@cache
+def _formats(heif: bool) -> tuple[str, ...]:
+    """The formats that this Pillow can read, HEIC with its plug-in."""
+    if heif:
+        try:
+            from pillow_heif import register_heif_opener
+
+            register_heif_opener()
+        except ImportError:
+            pass
+    Image.init()
+    return tuple(format for format in _FORMATS if format in Image.OPEN)
+
+
+def _decode_jpeg(stream: BinaryIO, header: Image.Image) -> np.ndarray | None:
+    """(H, W, 3) uint8 in RGB order; None for one that only Pillow can decode, or whose end Pillow has to look for.
+
+    Only a file that ends as a JPEG should goes to OpenCV, which is several times faster, but fills what is missing
+    of a truncated one with grey. Pillow refuses those, unless an end marker follows the missing part.
+    """
+    stream.seek(0)
+    data = stream.read(MAX_JPEG_BYTES + 1)
+    if len(data) > MAX_JPEG_BYTES:
+        raise ImageError(f"it has more than {MAX_JPEG_BYTES:,} bytes")
+    if not data.endswith(_END_OF_JPEG):
+        return None
+    image = None
+    if header.mode in ("L", "RGB"):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    # A progressive one lacks sharpness, and not grey; nearly all others are known to be whole at a glance.
+    if (image is None or "progression" in header.info or _has_grey_corner(image)) and _lacks_pixels(data):
+        raise ImageError("it is truncated: its pixels end too early")
+    return None if image is None else image[:, :, ::-1]
+
+
+def _has_grey_corner(image: np.ndarray) -> bool:
+    corners = image[[0, 0, -1, -1], [0, -1, 0, -1]].astype(int)  # the last pixels, whatever the EXIF orientation is
+    return bool((abs(corners - _MISSING_GREY).max(axis=1) < 8).any())
+
+
+def _lacks_pixels(data: bytes) -> bool:
+    """Whether a JPEG's pixels end before its end marker: then bytes that are put there change the picture."""
+    end = data.rindex(_END_OF_JPEG)
+    longer = data[:end] + _NO_MARKER + data[end:]
+    return bool((np.asarray(Image.open(BytesIO(data))) != np.asarray(Image.open(BytesIO(longer)))).any())
+
+
+def _say_what_is_left(header: Image.Image, name: str, page: int | None) -> None:
+    if header.format == "TIFF":
+        pages = len(_page_frames(header)) if page is None else 1
+        if pages > 1:
+            logger.warning("%s: only the first of its %d pages is read.", name, pages)
+    elif header.format != "MPO" and getattr(header, "is_animated", False):
+        logger.warning("%s: an animation of %d frames; only the first is read.", name, header.n_frames)
+
+
+def _turn_to_page(header: Image.Image, name: str, page: int) -> None:
+    frames = _page_frames(header)
+    if not 1 <= page <= len(frames):
+        raise ImageError(f"{name}: there is no page {page}; it has {len(frames)}.")
+    header.seek(frames[page - 1])
+
+
+def _page_frames(header: Image.Image) -> list[int]:
+    """Which frames of a file are pages: of a TIFF all but smaller copies and masks, of others the first."""
+    if header.format != "TIFF":
+        return [0]
+    frames = []
+    current = header.tell()
     try:
-        image = ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF data counts as none
-        logger.warning("%s image with damaged EXIF data: taken as it is stored.", image.format)
-    if image.mode in _SIXTEEN_BIT_MODES:
-        return _from_sixteen_bits(np.asarray(image))
-    if image.mode == "F":
-        raise ImageError("its pixels are floating-point numbers without a known range; save it with 8 bits")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return np.array(image.convert("RGB"))
-
-
-def _from_sixteen_bits(values: np.ndarray) -> np.ndarray:
-    """(H, W) samples of 0 to 65535 -> (H, W, 3) of 0 to 255."""
-    if values.min() < 0 or values.max() > 65535:
-        raise ImageError("its samples have more than 16 bits; save it with 8 or 16")
-    eight = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return np.repeat(eight[:, :, None], 3, axis=2)
+        for frame in range(_MAX_PAGES):
+            header.seek(frame)
+            if not header.tag_v2.get(_TIFF_SUBFILE_TYPE, 0) & _NO_PAGE:
+                frames.append(frame)
+        logger.warning("a TIFF has %d pages or more; the others are left out.", _MAX_PAGES)
+    except EOFError:  # after the last one
+        pass
+    except Exception as error:  # nearly anything where the file is damaged
+        logger.warning("a TIFF is damaged after its page %d (%s); the others are left out.", len(frames), error)
+    header.seek(current)
+    return frames or [0]

@@ -6,16 +6,19 @@ import json
 import logging
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 from detectron2.structures import Instances
+from PIL import Image
 
 from dld_spotter.data.charset import Charset
-from dld_spotter.image_io import read_image
 from dld_spotter.outlines import instances_to_polygons
+from dld_spotter.photo_sources import Photo
+from dld_spotter.text_lines import reading_lines
 from dld_spotter.visualizer import TextVisualizer
 
 logger = logging.getLogger(__name__)
@@ -27,7 +30,7 @@ class Word:
 
     Attributes:
         text: what it says.
-        score: ``det_score`` times ``text_score``.
+        score: both together, as TEST.TEXT.SCORE_POWERS says; by default ``det_score`` times ``text_score``.
         det_score: how sure it is that there is a word, in [0, 1].
         text_score: how sure the reading is, in [0, 1].
         polygon: its outline, clockwise on screen: [x, y] in pixels of the original image.
@@ -42,39 +45,76 @@ class Word:
 
 @dataclass(frozen=True)
 class TextResult:
-    """The words of one image, sorted from the top left; or why there are none.
+    """The words of one image in reading order; or why there are none.
 
     Attributes:
         file_name: what the image is called in the record.
         height: pixels of the original image; None if it could not be read.
         width: likewise.
-        scale: the share of the full resolution that the model chose; 1.0 where it chooses none.
+        scale: the share of the full resolution that the model chose, of an image read in tiles their mean; None of a
+            model that chooses none.
         words: empty also for an image that could not be read.
         error: why the image could not be read, else None.
         name: the stem of the files that ``save`` writes, distinct among the results of one call.
-        source: where the image came from: its path or the array itself.
+        source: where the image came from: its path, or the array, bytes or PIL image itself.
+        page: of a TIFF of several pages, from 1; else None.
+        tiles: in how many tiles the image was read.
     """
 
     file_name: str
     height: int | None = None
     width: int | None = None
-    scale: float = 1.0
+    scale: float | None = None
     words: list[Word] = field(default_factory=list)
     error: str | None = None
     name: str = "image"
-    source: Path | np.ndarray | None = field(default=None, repr=False, compare=False)
+    source: Path | bytes | np.ndarray | Image.Image | None = field(default=None, repr=False, compare=False)
+    page: int | None = None
+    tiles: int = 1
+
+    @property
+    def lines(self) -> list[list[Word]]:
+        """The words by lines, in reading order."""
+        lines = reading_lines([word.polygon for word in self.words], [word.text for word in self.words])
+        return [[self.words[index] for index in line] for line in lines]
+
+    @property
+    def text(self) -> str:
+        """What the image says, line by line."""
+        return "\n".join(" ".join(word.text for word in line) for line in self.lines)
 
     def to_dict(self) -> dict:
-        """The record: plain numbers and strings, ready for JSON. An unreadable image has ``error`` and no words."""
+        """The record: plain numbers and strings, ready for JSON. An unreadable image has ``error`` and no words.
+
+        ``page`` and ``tiles`` stand in it where there are several; ``scale`` is 1.0 of a model that chooses none.
+        """
+        named = {"file_name": self.file_name} | ({"page": self.page} if self.page is not None else {})
         if self.error is not None:
-            return {"file_name": self.file_name, "error": self.error}
-        return {
-            "file_name": self.file_name,
-            "height": self.height,
-            "width": self.width,
-            "scale": self.scale,
-            "words": [asdict(word) for word in self.words],
-        }
+            return named | {"error": self.error}
+        size = {"height": self.height, "width": self.width, "scale": 1.0 if self.scale is None else self.scale}
+        tiles = {"tiles": self.tiles} if self.tiles > 1 else {}
+        return named | size | tiles | {"words": [asdict(word) for word in self.words]}
+
+    @staticmethod
+    def from_dict(record: Mapping, photo: Photo) -> TextResult:
+        """The result that ``to_dict`` made a record of, and its photo."""
+        if record.get("error") is not None:
+            return TextResult(photo.file_name, error=record["error"], name=photo.name, source=photo.source)
+        return TextResult(
+            photo.file_name,
+            record["height"],
+            record["width"],
+            record["scale"],
+            [Word(**word) for word in record["words"]],
+            name=photo.name,
+            source=photo.source,
+            page=photo.page,
+            tiles=record.get("tiles", 1),
+        )
+
+    def to_json(self, indent: int | None = None) -> str:
+        """The record as JSON, on one line unless ``indent`` is given."""
+        return to_json(self.to_dict(), indent)
 
     def draw(self, image: np.ndarray | None = None, show_scores: bool = False) -> np.ndarray:
         """The image with the words on it.
@@ -88,27 +128,57 @@ class TextResult:
         if self.error is not None:
             raise ValueError(f"there is nothing to draw: {self.error}")
         if image is None:
-            image = self.source if isinstance(self.source, np.ndarray) else read_image(self.source)
+            image = Photo(self.source, self.file_name, self.name, self.page).read()
         if image.shape[:2] != (self.height, self.width):
             raise ValueError(
                 f"the words of {self.file_name} are in pixels of an image of {self.width} x {self.height}; "
                 f"the given one has {image.shape[1]} x {image.shape[0]}."
             )
         visualizer = TextVisualizer(image[:, :, ::-1], show_scores=show_scores)
-        return np.ascontiguousarray(visualizer.draw_record(self.to_dict()).get_image()[:, :, ::-1])
+        return np.ascontiguousarray(
+            visualizer.draw_record(self.to_dict(), self.scale is not None).get_image()[:, :, ::-1]
+        )
 
-    def save(self, out_dir: str | os.PathLike, show_scores: bool = False) -> None:
-        """Write the record to ``preds/NAME.json`` and, of a readable image, the drawing to ``vis/NAME.jpg``."""
-        record = Path(out_dir, "preds", f"{self.name}.json")
+    def save(self, out_dir: str | os.PathLike, show_scores: bool = False, overwrite: bool = False) -> None:
+        """Write the record to ``preds/NAME.json`` and, of a readable image, the drawing to ``vis/NAME.jpg``.
+
+        Args:
+            out_dir: made if need be.
+            show_scores: write the scores behind the words.
+            overwrite: replace files that are there already, but never the photo itself.
+
+        Raises:
+            FileExistsError: a file is there already; nothing is written then.
+        """
+        record, drawing = Path(out_dir, "preds", f"{self.name}.json"), Path(out_dir, "vis", f"{self.name}.jpg")
+        for path in (record, drawing):
+            self._check_target(path, overwrite)
         record.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1, allow_nan=False)
-        record.write_text(text + "\n", encoding="utf-8")
+        record.write_text(self.to_json(indent=1) + "\n", encoding="utf-8")
         if self.error is None:
-            write_image(Path(out_dir, "vis", f"{self.name}.jpg"), self.draw(show_scores=show_scores))
+            write_image(drawing, self.draw(show_scores=show_scores))
+
+    def _check_target(self, path: Path, overwrite: bool) -> None:
+        if isinstance(self.source, Path) and path.exists() and path.samefile(self.source):
+            raise FileExistsError(f"{path} is the photo itself; give another folder for the results.")
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{path} is there already; give another folder, or overwrite=True to replace it.")
+
+
+def to_json(record: dict, indent: int | None = None) -> str:
+    """A record as JSON that can be written in UTF-8: bytes of a file name that are no UTF-8 are escaped, not lost.
+
+    Args:
+        indent: as ``json.dumps`` has it.
+    """
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=indent)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # a lone surrogate's escape is JSON's own
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
     """Write a BGR image in the format that the suffix says; missing folders are made.
+
+    The file is there as a whole or not at all.
 
     Raises:
         OSError: the folder cannot be written to, or the suffix is not known.
@@ -118,39 +188,48 @@ def write_image(path: Path, image: np.ndarray) -> None:
         encoded = cv2.imencode(path.suffix, image)[1]
     except cv2.error as error:
         raise OSError(f"{path}: images cannot be written as '{path.suffix}'; use .jpg or .png.") from error
-    path.write_bytes(encoded.tobytes())
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(encoded.tobytes())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def to_words(instances: Instances, charset: Charset, scale_x: float = 1.0, scale_y: float = 1.0) -> list[Word]:
-    """Predictions to words, from the top left; those without an area or with a score that is no number are left out.
+    """Predictions to words, in reading order; those without an area or with a score that is no number are left out.
 
     Args:
         instances: N predictions of one image (see ``instances_to_polygons``), with ``scores``, ``pred_text`` and
-            ``pred_text_scores``.
+            ``pred_text_scores``; and ``pred_word_scores``, or else the product of the two counts.
         scale_x: factor from the instances' pixels to those of the record.
         scale_y: likewise.
     """
     texts = charset.decode(instances.pred_text)
-    scores = zip(instances.scores.tolist(), instances.pred_text_scores.tolist(), strict=True)
+    both = instances.scores, instances.pred_text_scores
+    combined = instances.pred_word_scores if instances.has("pred_word_scores") else both[0] * both[1]
+    scores = zip(*(values.tolist() for values in (combined, *both)), strict=True)
     words = []
-    for text, (det_score, text_score), polygon in zip(texts, scores, instances_to_polygons(instances), strict=True):
-        if not (math.isfinite(det_score) and math.isfinite(text_score)):
-            logger.warning("a word is left out: its scores are %s and %s.", det_score, text_score)
+    for text, of_word, polygon in zip(texts, scores, instances_to_polygons(instances), strict=True):
+        if not all(map(math.isfinite, of_word)):
+            logger.warning("a word is left out: its scores are %s, %s and %s.", *of_word)
         elif polygon is not None:
-            words.append(_to_word(text, det_score, text_score, polygon * (scale_x, scale_y)))
-    return sorted(words, key=_top_left)
+            words.append(_to_word(text, of_word, polygon * (scale_x, scale_y)))
+    return in_reading_order(words)
 
 
-def _top_left(word: Word) -> tuple[float, float]:
-    columns, rows = zip(*word.polygon, strict=True)
-    return min(rows), min(columns)
+def in_reading_order(words: list[Word]) -> list[Word]:
+    """The words, line by line."""
+    lines = reading_lines([word.polygon for word in words], [word.text for word in words])
+    return [words[index] for line in lines for index in line]
 
 
-def _to_word(text: str, det_score: float, text_score: float, polygon: np.ndarray) -> Word:
+def _to_word(text: str, scores: tuple[float, ...], polygon: np.ndarray) -> Word:
+    score, det_score, text_score = (round(value, 4) for value in scores)
     return Word(
         text=text,
-        score=round(det_score * text_score, 4),
-        det_score=round(det_score, 4),
-        text_score=round(text_score, 4),
+        score=score,
+        det_score=det_score,
+        text_score=text_score,
         polygon=np.round(polygon.astype(np.float64), 2).tolist(),
     )

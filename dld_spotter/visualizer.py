@@ -1,42 +1,29 @@
 """Drawing words on their photo: what a spotter found, and what the annotations say.
 
-Labels use DejaVu Sans, which comes with matplotlib and has the Latin, Greek and Cyrillic letters (among others). For
-other scripts the fonts of ``OTHER_FONTS`` serve as far as they are installed; a character that no font has is drawn
-as an empty box. Scripts written from right to left or with joined letters are drawn character by character.
+Labels use the fonts of ``label_fonts``; a character that no font has is drawn as an empty box. Scripts written from
+right to left or with joined letters are drawn character by character.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import cv2
 import numpy as np
 from detectron2.structures import Instances
 from detectron2.utils.visualizer import VisImage, Visualizer
-from matplotlib import font_manager
 from matplotlib.artist import Artist
 
 from dld_spotter.data.charset import Charset
+from dld_spotter.label_fonts import font_families, quiet_about_glyphs
+from dld_spotter.label_placement import place_label
 from dld_spotter.outlines import instances_to_polygons
 
 # Bright enough for labels on black, and far apart for most kinds of colour blindness (Okabe and Ito's set, lighter).
 WORD_COLORS = ("#56b4e9", "#e69f00", "#2fd8a0", "#f0e442", "#ff8a5c", "#e79ac8")
 IGNORE_COLOR = "#cccccc"  # as light as Detectron2 makes every label at least
-OTHER_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Zen Hei",
-    "Noto Sans Arabic",
-    "Noto Sans Devanagari",
-    "Noto Sans Bengali",
-    "Noto Sans Thai",
-    "Noto Sans Hebrew",
-    "Arial Unicode MS",
-)
 
-_LINE_HEIGHT = 1.25  # of the font size
-_LETTER_WIDTH = 0.65  # of the font size, on average
+_LABEL_MARGIN = 2.0  # pixels of the drawing between a label's letters and the edge of its ground
 
 
 class _Pixels(Artist):
@@ -61,6 +48,11 @@ class _PixelImage(VisImage):
         self.fig.artists.clear()
         self.fig.add_artist(_Pixels(img if size == (self.width, self.height) else cv2.resize(img, size)))
         self.ax.set(xlim=(0, self.width), ylim=(self.height, 0))
+
+    def get_image(self) -> np.ndarray:
+        """As the parent."""
+        with quiet_about_glyphs():
+            return super().get_image()
 
 
 class TextVisualizer(Visualizer):
@@ -99,12 +91,18 @@ class TextVisualizer(Visualizer):
         if scores is not None and self.show_scores:
             labels = [f"{label} {score:.2f}".strip() for label, score in zip(labels, scores, strict=True)]
         colors = [IGNORE_COLOR if skip else WORD_COLORS[i % len(WORD_COLORS)] for i, skip in enumerate(ignored)]
-        words = [word for word in zip(polygons, labels, colors, strict=True) if word[0] is not None]
+        words = [
+            (np.asarray(polygon, float).reshape(-1, 2), label, color)
+            for polygon, label, color in zip(polygons, labels, colors, strict=True)
+            if polygon is not None
+        ]
         for polygon, _, color in words:
-            self.draw_polygon(np.asarray(polygon, float).reshape(-1, 2), color, alpha=0.15)
-        for polygon, label, color in words:  # after all outlines, so that none crosses a label
+            self.draw_polygon(polygon, color, alpha=0.15)
+        boxes = [np.concatenate([polygon.min(axis=0), polygon.max(axis=0)]) for polygon, _, _ in words]
+        taken = list(boxes)
+        for box, (_, label, color) in zip(boxes, words, strict=True):  # after all outlines, so that none crosses one
             if label:
-                self._draw_label(label, np.asarray(polygon, float).reshape(-1, 2), color)
+                taken.append(self._draw_label(label, box, np.array(taken), color))
         return self.output
 
     def draw_instance_predictions(self, predictions: Instances, jittering: bool = True) -> VisImage:
@@ -115,7 +113,9 @@ class TextVisualizer(Visualizer):
             jittering: has no effect; it is in Detectron2's signature.
         """
         scores = None
-        if predictions.has("scores") and predictions.has("pred_text_scores"):
+        if predictions.has("pred_word_scores"):
+            scores = predictions.pred_word_scores.tolist()
+        elif predictions.has("scores") and predictions.has("pred_text_scores"):
             scores = (predictions.scores * predictions.pred_text_scores).tolist()
         return self.draw_words(instances_to_polygons(predictions), self._decode(predictions.pred_text), scores)
 
@@ -134,12 +134,16 @@ class TextVisualizer(Visualizer):
                 ignored.append(bool(annotation.get("ignore", False)))
         return self.draw_words(polygons, texts, ignored=ignored)
 
-    def draw_record(self, record: dict) -> VisImage:
-        """Draw a result as ``TextResult.to_dict`` gives it, its scale in the lower left corner."""
+    def draw_record(self, record: dict, show_scale: bool = True) -> VisImage:
+        """Draw a result as ``TextResult.to_dict`` gives it.
+
+        Args:
+            show_scale: write its scale into the lower left corner; of no use where the model chooses none.
+        """
         words = record["words"]
         scores = [word["score"] for word in words]
         self.draw_words([word["polygon"] for word in words], [word["text"] for word in words], scores)
-        return self.draw_scale(record.get("scale", 1.0))
+        return self.draw_scale(record.get("scale", 1.0)) if show_scale else self.output
 
     def draw_scale(self, scale: float) -> VisImage:
         """Write the chosen share of the full resolution into the lower left corner."""
@@ -152,28 +156,25 @@ class TextVisualizer(Visualizer):
         output = super().draw_text(text, position, **kwargs)
         drawn = output.ax.texts[-1]
         drawn.set_parse_math(False)
-        drawn.set_fontfamily(font_families())
+        drawn.set_fontfamily(font_families(text))
         return output
 
-    def _draw_label(self, label: str, polygon: np.ndarray, color: str) -> None:
-        """Above the word, or below it where the image ends; always inside the image as far as it fits."""
-        (left, top), (right, bottom) = polygon.min(axis=0), polygon.max(axis=0)
+    def _draw_label(self, label: str, word: np.ndarray, taken: np.ndarray, color: str) -> np.ndarray:
+        """Draw a word's label where it covers nothing of ``taken`` (N, 4), if there is such a place; gives its box."""
         points = 72 / self.output.dpi  # a pixel in points, the unit of font sizes
         largest = self._default_font_size
-        size = np.clip(0.5 * min(right - left, bottom - top) * points, 0.65 * largest, largest)
-        height, width = _LINE_HEIGHT * size / points, _LETTER_WIDTH * size / points * len(label)
-        y = top - height if top >= height else min(bottom, self.output.height - height)
-        x = max(0, min(left, self.output.width - width))
-        self.draw_text(label, (x, y), color=color, horizontal_alignment="left", font_size=size)
+        font_size = np.clip(0.5 * min(word[2:] - word[:2]) * points, 0.65 * largest, largest)
+        self.draw_text(label, (0, 0), color=color, horizontal_alignment="left", font_size=font_size)
+        drawn = self.output.ax.texts[-1]
+        with quiet_about_glyphs():
+            extent = drawn.get_window_extent(self.output.canvas.get_renderer())
+        margin = _LABEL_MARGIN / self.output.scale
+        size = extent.width / self.output.scale + 2 * margin, extent.height / self.output.scale + 2 * margin
+        box = place_label(size, word, taken, (self.output.height, self.output.width))
+        drawn.set_position(box[:2] + margin)
+        return box
 
     def _decode(self, tokens) -> list[str]:
         if self.charset is None:
             raise ValueError("drawing the words of Instances needs a charset: TextVisualizer(image, charset=...).")
         return self.charset.decode(tokens)
-
-
-@cache
-def font_families() -> list[str]:
-    """Fonts in the order in which they are tried for each character; only installed ones, so that none is warned of."""
-    installed = set(font_manager.fontManager.get_font_names())
-    return ["DejaVu Sans", *(name for name in OTHER_FONTS if name in installed)]

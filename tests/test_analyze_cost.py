@@ -8,7 +8,7 @@ import yaml
 from detectron2.modeling import build_model
 
 from dld_spotter.analysis import CostModel
-from dld_spotter.modeling.spotter import Workload
+from dld_spotter.modeling.spotter_parts import Workload
 
 tool = toy.load_script("tools/analyze_cost.py")
 WORK = ("--proposals", "5", "--words", "2", "--steps", "3")

@@ -1,4 +1,5 @@
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 
@@ -10,50 +11,38 @@ from detectron2.modeling import build_model
 
 from dld_spotter.config import load_cfg
 
+# Overlays, and a config that they are laid over.
+OVERLAYS = {
+    "configs/Light.yaml": "configs/MANGO_R50.yaml",
+    "configs/Overfit.yaml": "configs/MaskRCNNSpotter_Light.yaml",
+    "configs/DLD/Light.yaml": "configs/DLD/DLD_R50.yaml",
+}
+
 CONFIGS = sorted(str(p.relative_to(toy.ROOT)) for p in (toy.ROOT / "configs").glob("**/*.yaml"))
 
 # What only weighs losses: models that differ in nothing else are the same modules.
 WEIGHTS = ("GAMMA", "TEMPERATURE", "ETA_ROI", "ETA_CONTEXT", "ETA_SEQUENCE", "LAMBDA_DRS", "LAMBDA_SKD")
 
-# Where each recipe in configs/DLD leaves Base-DLD, by the rows of the paper's tables.
-# Table 3's rivals: SKD's own losses off, theirs on.
-NO_SKD = {"MODEL.DLD.SCALES": (0.5,)} | {f"MODEL.DLD.ETA_{name}": 0.0 for name in ("ROI", "CONTEXT", "SEQUENCE")}
+# Where each config of a method leaves DLD_R50, by the rows of the paper's tables.
+SKD_OFF = {f"MODEL.DLD.ETA_{name}": 0.0 for name in ("ROI", "CONTEXT", "SEQUENCE")}
 BHUNIA = {f"MODEL.DLD.ETA_{n}": w for n, w in {"LOGITS": 0.5, "HINT": 5.0, "ATTENTION": 1.0, "AFFINITY": 1.0}.items()}
-
-RECIPES = {
-    "SKD-only": {"MODEL.DLD.SCALES": (0.5,)},
-    "SKD-only_roi": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_CONTEXT": 0.0, "MODEL.DLD.ETA_SEQUENCE": 0.0},
-    "SKD-only_context": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_ROI": 0.0, "MODEL.DLD.ETA_SEQUENCE": 0.0},
-    "SKD-only_sequence": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_ROI": 0.0, "MODEL.DLD.ETA_CONTEXT": 0.0},
-    "Bhunia": NO_SKD | BHUNIA,
-    "SKD-logits": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_SEQUENCE": 0.0, "MODEL.DLD.ETA_LOGITS": 1.0},
-    "Qi": NO_SKD | {"MODEL.DLD.ETA_PYRAMID": 0.6},
-    "SKD_Qi": {"MODEL.DLD.SCALES": (0.5,), "MODEL.DLD.ETA_PYRAMID": 0.6},
-    "DRS-only_gamma0.1": {"MODEL.DLD.LAMBDA_SKD": 0.0},
-    "DRS-only_gamma0.3": {"MODEL.DLD.LAMBDA_SKD": 0.0, "MODEL.DLD.GAMMA": 0.3},
-    "DLD_gamma0.1": {},
-    "DLD_gamma0.2": {"MODEL.DLD.GAMMA": 0.2},
-    "DLD_gamma0.3": {"MODEL.DLD.GAMMA": 0.3},
-    "DLD_gamma0.4": {"MODEL.DLD.GAMMA": 0.4},
-    "DLD_gamma0.5": {"MODEL.DLD.GAMMA": 0.5},
-    "DLD_tau1": {"MODEL.DLD.TEMPERATURE": 1.0},
-    "DLD_tau3": {"MODEL.DLD.TEMPERATURE": 3.0},
-    "DLD_tau7": {"MODEL.DLD.TEMPERATURE": 7.0},
-    "DLD_tau9": {"MODEL.DLD.TEMPERATURE": 9.0},
-    "DLD_scales0.3-0.5": {"MODEL.DLD.SCALES": (0.3, 0.4, 0.5)},
-    "DLD_scales0.6-0.8": {"MODEL.DLD.SCALES": (0.6, 0.7, 0.8)},
-    "DLD_16x64": {"MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION": (16, 64)},
-    "DLD_16x64-8x32": {
-        "MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION": (16, 64),
-        "MODEL.DLD.STUDENT_OPTS": [
-            *("MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION", [8, 32]),
-            *("MODEL.ROI_TEXT_HEAD.UPSAMPLE", True),
-        ],
-    },
+HALF = {"MODEL.DLD.SCALES": (0.5,)}
+METHODS = {
+    "DLD": {},
+    "SKD-only": HALF,
+    "DRS-only": {"MODEL.DLD.LAMBDA_SKD": 0.0},
+    "SKD-logits": HALF | {"MODEL.DLD.ETA_SEQUENCE": 0.0, "MODEL.DLD.ETA_LOGITS": 1.0},
+    "Bhunia": HALF | SKD_OFF | BHUNIA,
+    "Qi": HALF | SKD_OFF | {"MODEL.DLD.ETA_PYRAMID": 0.6},
+    "SKD_Qi": HALF | {"MODEL.DLD.ETA_PYRAMID": 0.6},
 }
 
-# All that a light twin may change.
+# All that the overlay for the light size may change.
 BACKBONE = {"MODEL.BACKBONE.NAME", "MODEL.FPN.OUT_CHANNELS", "MODEL.LIGHT_RESNET.STAGE_CHANNELS"}
+OTHER_SPOTTERS = {
+    *(f"MODEL.MANGO.{key}" for key in ("CONV_DIM", "NUM_CONVS", "SLICE_WORDS")),
+    *("MODEL.TEXT_PERCEPTRON.CONV_DIM", "MODEL.DLD.COSTS"),
+}
 SIZES = {
     *(f"MODEL.ANCHOR_GENERATOR.{key}" for key in ("SIZES", "ASPECT_RATIOS")),
     *(f"MODEL.RPN.{when}_NMS_TOPK_{mode}" for when in ("PRE", "POST") for mode in ("TRAIN", "TEST")),
@@ -69,8 +58,8 @@ SCHEDULE = {
 
 
 @cache
-def load(config_file, *opts):
-    return load_cfg(str(toy.ROOT / config_file), opts)
+def load(*config_files, opts=()):
+    return load_cfg([toy.ROOT / config_file for config_file in config_files], opts)
 
 
 def flat(node, prefix=""):
@@ -99,57 +88,85 @@ def count_parameters(model_yaml):
 
 @pytest.mark.parametrize("config_file", CONFIGS)
 def test_every_yaml_builds(config_file):
-    cfg = load(config_file, "MODEL.DEVICE", "meta", "MODEL.WEIGHTS", "").clone()
+    base = OVERLAYS.get(config_file)
+    files = [config_file] if base is None else [base, config_file]
+    cfg = load(*files, opts=("MODEL.DEVICE", "meta", "MODEL.WEIGHTS", "")).clone()
     assert all(cfg.MODEL.DLD[key] >= 0 for key in WEIGHTS)
     for key in WEIGHTS:
         cfg.MODEL.DLD[key] = 1.0
     assert count_parameters(cfg.MODEL.dump()) > 1e6 or "demo" in config_file
 
 
-def test_the_recipes_are_the_rows_of_the_tables():
-    others = ("TextPerceptron_", "MANGO_")  # Table 8, and its own tests
-    written = {Path(c).stem for c in CONFIGS if "/DLD/" in c and not Path(c).stem.startswith(others)}
-    expected = {"Base-DLD_R50", "Light", "Vanilla_Light", "Vanilla_16x64_R50", "Vanilla_16x64_Light"}
-    expected |= {"PyramidFusion_R50", "PyramidFusion_Light"}
-    assert written == expected | {f"{name}_{size}" for name in RECIPES for size in ("R50", "Light")}
+def test_there_is_a_config_for_each_method_and_spotter():
+    written = {Path(c).stem for c in CONFIGS if "/DLD/" in c}
+    assert written == {f"{name}_R50" for name in (*METHODS, "PyramidFusion", "TextPerceptron_DLD", "MANGO_DLD")} | {
+        "Light"
+    }
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_changes_nothing_but_its_losses(name):
+    assert difference(load(f"configs/DLD/{name}_R50.yaml"), load("configs/DLD/DLD_R50.yaml")) == METHODS[name]
+
+
+@pytest.mark.parametrize("overlay", [(), ("configs/DLD/Light.yaml",)])
 @pytest.mark.parametrize("spotter", ["TextPerceptron", "MANGO"])
-@pytest.mark.parametrize("size", ["R50", "Light"])
-def test_dld_around_another_spotter_differs_in_gamma_alone(spotter, size):
-    """Table 8's two rows of a spotter are one recipe, with DLD's own settings as around the base spotter."""
-    low, high = (load(f"configs/DLD/{spotter}_DLD_gamma{gamma}_{size}.yaml") for gamma in (0.1, 0.3))
-    assert difference(high, low) == {"MODEL.DLD.GAMMA": 0.3}
-    changed = difference(low, load(f"configs/DLD/DLD_gamma0.1_{size}.yaml"))
-    assert changed["MODEL.DLD.SPOTTER"] == spotter
-    assert not [key for key in changed if key.startswith("MODEL.DLD.") and key != "MODEL.DLD.SPOTTER"]
+def test_dld_around_another_spotter_keeps_its_own_settings(spotter, overlay):
+    ours = load(f"configs/DLD/{spotter}_DLD_R50.yaml", *overlay)
+    changed = difference(ours, load("configs/DLD/DLD_R50.yaml", *overlay))
+    assert changed.pop("MODEL.DLD.SPOTTER") == spotter
+    changed.pop("MODEL.DLD.COSTS", None)
+    assert not [key for key in changed if key.startswith("MODEL.DLD.")]
 
 
-def test_the_readme_links_every_recipe_and_nothing_else():
-    text = (toy.ROOT / "projects/DLD/README.md").read_text(encoding="utf-8")
-    linked = set(re.findall(r"\]\(\.\./\.\./(configs/[^)]*\.yaml)\)", text))
-    assert linked <= set(CONFIGS)
-    assert {f"configs/DLD/{name}_R50.yaml" for name in RECIPES} <= linked
-    commands = set(re.findall(r"`evaluate (\S+) (?:ic13|ic15|tt)", text))
-    assert {f"configs/{name}.yaml" for name in commands} <= linked
+@pytest.mark.parametrize("name", [*METHODS, "TextPerceptron_DLD", "MANGO_DLD"])
+def test_costs_are_measured_and_never_the_scale_s_square(name):
+    """Reading costs the same at every scale, and more where it weighs more."""
+    for overlay in ((), ("configs/DLD/Light.yaml",)):
+        dld = load(f"configs/DLD/{name}_R50.yaml", *overlay).MODEL.DLD
+        assert len(dld.COSTS) == 6 and list(dld.COSTS) == sorted(dld.COSTS)
+        assert all(cost > scale**2 for cost, scale in zip(dld.COSTS, (0.3, 0.4, 0.5, 0.6, 0.7, 0.8), strict=True))
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_changes_nothing_but_its_row(name):
-    assert difference(load(f"configs/DLD/{name}_R50.yaml"), load("configs/DLD/Base-DLD_R50.yaml")) == RECIPES[name]
-
-
-@pytest.mark.parametrize("name", [*RECIPES, "Vanilla", "Vanilla_16x64", "PyramidFusion"])
-def test_a_light_twin_changes_only_backbone_sizes_and_schedule(name):
-    paper = "configs/MaskRCNNSpotter_R50.yaml" if name == "Vanilla" else f"configs/DLD/{name}_R50.yaml"
-    changed = difference(load(f"configs/DLD/{name}_Light.yaml"), load(paper))
+@pytest.mark.parametrize("name", [*METHODS, "PyramidFusion", "TextPerceptron_DLD", "MANGO_DLD", "MaskRCNNSpotter"])
+def test_the_light_overlay_changes_only_backbone_sizes_and_schedule(name):
+    folder = "configs" if name == "MaskRCNNSpotter" else "configs/DLD"
+    paper = f"{folder}/{name}_R50.yaml"
+    changed = difference(load(paper, f"{folder}/Light.yaml"), load(paper))
     assert changed["MODEL.BACKBONE.NAME"] == "build_light_resnet_fpn_backbone"
-    assert set(changed) <= BACKBONE | SIZES | SCHEDULE
+    assert set(changed) <= BACKBONE | SIZES | SCHEDULE | OTHER_SPOTTERS
+
+
+def test_later_files_are_laid_over_earlier_ones(tmp_path):
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("SEED: 1\nOUTPUT_DIR: one\nMODEL: {TEXT: {MAX_LENGTH: 7}}\n")
+    second.write_text("SEED: 2\nMODEL: {TEXT: {CHARSET: alphanumeric36}}\n")
+    cfg = load_cfg([first, str(second)], ["OUTPUT_DIR", "two"])
+    assert (cfg.SEED, cfg.OUTPUT_DIR) == (2, "two")
+    assert (cfg.MODEL.TEXT.MAX_LENGTH, cfg.MODEL.TEXT.CHARSET) == (7, "alphanumeric36")
+    assert load_cfg([second, first]).SEED == 1 and load_cfg([]) == load_cfg()
+    overlaid = load_cfg(["synthetic-dld", second])
+    assert Path(overlaid.MODEL.WEIGHTS).is_file() and overlaid.SEED == 2
+
+
+def test_the_page_of_configs_names_every_config_and_nothing_else():
+    text = (toy.ROOT / "configs/README.md").read_text(encoding="utf-8")
+    linked = {f"configs/{name}" for name in re.findall(r"\]\(([\w./-]+\.yaml)\)", text)}
+    assert linked == set(CONFIGS)
+
+
+def test_the_options_on_the_page_of_configs_are_options():
+    """Every `MODEL.DLD.GAMMA 0.2` and the like in the tables, as it would be typed."""
+    text = (toy.ROOT / "configs/README.md").read_text(encoding="utf-8")
+    rows = [cell for cell in re.findall(r"`([A-Z][A-Z_]*\.[^`]*)`", text) if " " in cell]
+    assert len(rows) > 15
+    for row in rows:
+        load("configs/DLD/DLD_R50.yaml", opts=tuple(shlex.split(row)))
 
 
 def test_the_paper_s_settings():
     """Sections 3 to 5 of the paper, and what its authors' code adds to them."""
-    cfg = load("configs/DLD/Base-DLD_R50.yaml")
+    cfg = load("configs/DLD/DLD_R50.yaml")
     epoch = 478
     solver = cfg.SOLVER
     assert (solver.OPTIMIZER, solver.BASE_LR, solver.WEIGHT_DECAY, solver.GAMMA) == ("AdamW", 1e-3, 0, 0.1)
@@ -188,6 +205,8 @@ def test_unknown_keys_are_named_with_a_suggestion(tmp_path):
         ("INPUT.TEXT.UNKNOWN", "drop", "'ignore', 'detect' or 'error'"),
         ("MODEL.PAD_MULTIPLE", 100, "PAD_MULTIPLE is 100"),
         ("MODEL.PAD_MULTIPLE", -32, "PAD_MULTIPLE is -32"),
+        ("INPUT.TEXT.ORDERED_POINTS", (10, 7), "ORDERED_POINTS"),
+        ("MODEL.DLD.COSTS", (0.5, 1.0), "COSTS has 2 numbers, MODEL.DLD.SCALES 6"),
         ("MODEL.DLD.FIXED_SCALE", 1.5, "FIXED_SCALE is 1.5"),
         ("MODEL.DLD.FIXED_SCALE", -0.5, "FIXED_SCALE is -0.5"),
     ],
@@ -206,3 +225,15 @@ def test_a_missing_gpu_is_said():
 def test_a_missing_yaml_is_said():
     with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
         load_cfg("nowhere.yaml")
+
+
+def test_training_a_selector_without_measured_costs_is_said(caplog):
+    dld = ("MODEL.META_ARCHITECTURE", "DLDSpotter")
+    with caplog.at_level("WARNING"):
+        load_cfg(opts=dld)
+    assert [r for r in caplog.records if "MODEL.DLD.COSTS" in r.getMessage()]
+    caplog.clear()
+    for opts in (("MODEL.DLD.TEACHER", False), ("MODEL.DLD.SCALES", (0.5,)), ("MODEL.DLD.SELECTION", "random")):
+        load_cfg(opts=[*dld, *opts])
+    load("configs/DLD/DLD_R50.yaml")
+    assert not caplog.records

@@ -1,12 +1,20 @@
 """tools/demo.py, called as the shell would, on a stand-in for a trained spotter."""
 
+import inspect
 import json
+import os
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from fake_spotter import fake_cfg
+from fake_spotter import FakeSpotter, fake_cfg
+from PIL import Image
 from toy import load_script
+
+from dld_spotter.predictor import TextPredictor
+from dld_spotter.pretrained import DEFAULT_MODEL, pretrained_models
 
 
 @pytest.fixture(scope="module")
@@ -99,16 +107,202 @@ def test_outputs_that_would_lose_something_are_refused(demo, photos, capsys):
     before = (folder / "a.jpg").read_bytes()
     arguments = ["--config-file", config, "--input", str(folder / "a.jpg"), "--output"]
     for output in (folder, folder / "a.jpg"):
-        assert demo.main([*arguments, str(output)]) == 1
-        assert "would replace the photo" in capsys.readouterr().err
+        for more in ([], ["--overwrite"]):
+            assert demo.main([*arguments, str(output), *more]) == 1
+            assert "would replace the photo" in capsys.readouterr().err
     assert (folder / "a.jpg").read_bytes() == before
     assert demo.main(["--config-file", config, "--input", str(folder), "--output", str(folder / "c.jpg")]) == 1
     assert "give a folder" in capsys.readouterr().err
+    assert demo.main([*arguments, str(folder / "c.heic")]) == 1
+    assert "use .jpg or .png" in capsys.readouterr().err
+
+
+def test_a_photo_that_is_not_read_is_not_replaced_by_its_twin(demo, photos, tmp_path, capsys):
+    folder, config = photos
+    (folder / "b.jpg").write_bytes((folder / "a.jpg").read_bytes())
+    before = (folder / "b.jpg").read_bytes()
+    assert demo.main(["--config-file", config, "--input", str(folder / "b.png"), "--output", str(folder)]) == 1
+    assert "b.jpg is there already" in capsys.readouterr().err and (folder / "b.jpg").read_bytes() == before
+    arguments = ["--config-file", config, "--input", str(folder), str(folder / "b.jpg")]
+    assert demo.main([*arguments, "--output", str(tmp_path / "drawn")]) == 0
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["a.jpg", "b.jpg", "b_2.jpg", "b_3.jpg"]
+
+
+def test_results_of_another_run_are_kept_unless_they_are_to_be_replaced(demo, photos, tmp_path, capsys):
+    folder, config = photos
+    arguments = ["--config-file", config, "--input", str(folder / "a.jpg")]
+    for given in (["--json", "words.json"], ["--jsonl", "words.jsonl"], ["--output", "drawn"]):
+        given = [given[0], str(tmp_path / given[1])]
+        assert demo.main([*arguments, *given]) == 0
+        assert demo.main([*arguments, *given]) == 1
+        assert "there already" in capsys.readouterr().err
+        assert demo.main([*arguments, *given, "--overwrite"]) == 0
+    with pytest.raises(SystemExit):
+        demo.main([*arguments, "--overwrite", "--resume"])
+
+
+def many(folder, number):
+    """More photos, with three words each."""
+    for index in range(number):
+        cv2.imwrite(str(folder / f"c{index}.png"), np.full((60, 80, 3), 200, np.uint8))
+
+
+def names_of(path):
+    text = path.read_text(encoding="utf-8")
+    records = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines()]
+    return [record["file_name"] for record in records]
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl"])
+def test_an_interrupted_run_keeps_what_was_read_and_goes_on(demo, photos, tmp_path, capsys, monkeypatch, kind):
+    folder, config = photos
+    many(folder, 4)
+    (folder / "broken.jpg").write_bytes(b"")
+    words, drawn = tmp_path / f"words.{kind}", tmp_path / "drawn"
+    arguments = ["--config-file", config, "--input", str(folder), "--output", str(drawn), f"--{kind}", str(words)]
+    read = []
+    forward = FakeSpotter.forward
+
+    def interrupt(model, inputs):
+        if len(read) == 3:
+            raise KeyboardInterrupt
+        read.append(inputs)
+        return forward(model, inputs)
+
+    monkeypatch.setattr(FakeSpotter, "forward", interrupt)
+    assert demo.main(arguments) == 130
+    assert "--resume" in capsys.readouterr().err.splitlines()[-1]
+    assert names_of(words) == ["a.jpg", "b.png", "broken.jpg", "c0.png"]
+    (drawn / "a.jpg").unlink()  # as if it had been interrupted between the record and the drawing
+    read.append("goes on")
+    assert demo.main([*arguments, "--resume"]) == 1  # broken.jpg failed
+    assert names_of(words) == ["a.jpg", "b.png", "broken.jpg", "c0.png", "c1.png", "c2.png", "c3.png"]
+    assert len(read) == 3 + 1 + 3  # none was read twice
+    printed = capsys.readouterr()
+    assert [line.split(":")[0] for line in printed.out.splitlines()] == ["c1.png", "c2.png", "c3.png"]
+    assert sorted(path.stem for path in drawn.iterdir()) == ["a", "b", "c0", "c1", "c2", "c3"]
+    before = words.read_bytes()
+    assert demo.main([*arguments, "--resume"]) == 1 and words.read_bytes() == before and len(read) == 7
+
+
+def test_records_and_drawings_are_there_as_soon_as_a_photo_is_read(demo, photos, tmp_path, monkeypatch):
+    folder, config = photos
+    many(folder, 3)
+    words, drawn = tmp_path / "words.json", tmp_path / "drawn"
+    seen = []
+    forward = FakeSpotter.forward
+
+    def look(model, inputs):
+        seen.append((len(names_of(words)), len(list(drawn.iterdir()))))
+        return forward(model, inputs)
+
+    monkeypatch.setattr(FakeSpotter, "forward", look)
+    arguments = ["--config-file", config, "--input", str(folder), "--output", str(drawn), "--json", str(words)]
+    assert demo.main(arguments) == 0
+    assert seen == [(number, number) for number in range(5)]
+
+
+def test_a_closed_pipe_ends_the_run_and_keeps_what_was_read(demo, photos, tmp_path, monkeypatch, capfd):
+    folder, config = photos
+    many(folder, 3)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        arguments = ["--config-file", config, "--input", str(folder), "--jsonl", str(tmp_path / "words.jsonl")]
+        assert demo.main(arguments) == 141
+        closed.flush()
+    assert names_of(tmp_path / "words.jsonl") == ["a.jpg"] and capfd.readouterr().err == ""
+
+
+def test_one_photo_that_the_model_cannot_read_costs_one_photo(demo, photos, tmp_path, monkeypatch, capsys):
+    folder, config = photos
+    forward = FakeSpotter.forward
+
+    def fail(model, inputs):
+        if any(given["image"].max() == 0 for given in inputs):
+            raise RuntimeError("out of memory")
+        return forward(model, inputs)
+
+    monkeypatch.setattr(FakeSpotter, "forward", fail)
+    arguments = ["--config-file", config, "--input", str(folder), "--json", str(tmp_path / "words.json")]
+    assert demo.main([*arguments, "--batch-size", "2"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["a.jpg: open24 vvay exit"] and "out of memory" in printed.err
+    records = json.loads((tmp_path / "words.json").read_text(encoding="utf-8"))
+    assert ["error" in record for record in records] == [False, True]
+
+
+def test_a_full_disk_costs_the_drawing_and_not_the_record(demo, photos, tmp_path, monkeypatch, capsys):
+    folder, config = photos
+
+    def full(path, content):
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    words = tmp_path / "words.json"
+    arguments = ["--config-file", config, "--input", str(folder), "--json", str(words)]
+    assert demo.main([*arguments, "--output", str(tmp_path / "drawn")]) == 1
+    assert capsys.readouterr().err.count("No space left") == 2 and names_of(words) == ["a.jpg", "b.png"]
+    assert not list((tmp_path / "drawn").iterdir())
+
+
+def test_names_that_are_no_utf8_lose_nothing(demo, photos, tmp_path, capsys):
+    folder, config = photos
+    name = os.fsdecode(b"caf\xe9.jpg")
+    (folder / name).write_bytes((folder / "a.jpg").read_bytes())
+    words, drawn = tmp_path / "words.json", tmp_path / "drawn"
+    arguments = ["--config-file", config, "--input", str(folder), "--json", str(words), "--output", str(drawn)]
+    assert demo.main(arguments) == 0
+    assert names_of(words) == ["a.jpg", "b.png", name] and (drawn / name).is_file()
+    assert "caf\\udce9.jpg: open24" in capsys.readouterr().out
+    assert demo.main([*arguments, "--resume"]) == 0
+
+
+def test_subfolders_pages_and_what_is_left(demo, photos, tmp_path, capfd, monkeypatch):
+    folder, config = photos
+    (folder / "sub").mkdir()
+    (folder / "sub" / "notes.txt").write_text("no photo")
+    pages = [Image.new("RGB", (80, 60), colour) for colour in ("white", "black")]
+    pages[0].save(folder / "sub" / "scan.TIF", format="TIFF", save_all=True, append_images=pages[1:])
+    arguments = ["--config-file", config, "--input", str(folder), "--output", str(folder / "drawn")]
+    for _ in range(2):  # the drawings of the first time are not read the second time
+        assert demo.main([*arguments, "--recursive", "--overwrite"]) == 0
+        assert capfd.readouterr().out.splitlines() == [
+            "a.jpg: open24 vvay exit",
+            "b.png: (no words)",
+            "sub/scan.TIF (page 1): open24 vvay exit",
+            "sub/scan.TIF (page 2): (no words)",
+        ]
+    drawn = ["a.jpg", "b.jpg", "scan_page_1.jpg", "scan_page_2.jpg"]
+    assert sorted(path.name for path in (folder / "drawn").iterdir()) == drawn
+
+
+def test_resume_needs_records(demo, photos, tmp_path, capsys):
+    folder, config = photos
+    arguments = ["--config-file", config, "--input", str(folder), "--resume"]
+    assert demo.main(arguments) == 1 and "--jsonl" in capsys.readouterr().err
+    (tmp_path / "other.json").write_text("my own\n")
+    assert demo.main([*arguments, "--json", str(tmp_path / "other.json")]) == 1
+    assert "other.json: line 1" in capsys.readouterr().err
+    assert (tmp_path / "other.json").read_text() == "my own\n"
+    assert (
+        demo.main(["--config-file", config, "--input", str(folder), "--overwrite", "--json", str(folder / "a.jpg")])
+        == 1
+    )
+    assert "would replace the photo" in capsys.readouterr().err
+
+
+def test_the_default_model_is_one_that_comes_with_the_project(demo):
+    assert demo.build_parser().parse_args(["--input", "a.jpg"]).config_file is None
+    assert DEFAULT_MODEL in pretrained_models()
+    assert inspect.signature(TextPredictor).parameters["config"].default == DEFAULT_MODEL
 
 
 def test_show_opens_a_viewer_for_each_image(demo, photos, monkeypatch):
     folder, config = photos
     shown = []
-    monkeypatch.setattr(demo.Image.Image, "show", lambda image, title: shown.append((title, image.size)))
+    monkeypatch.setattr(Image.Image, "show", lambda image, title: shown.append((title, image.size)))
     assert demo.main(["--config-file", config, "--input", str(folder), "--show"]) == 0
     assert shown == [("a.jpg", (80, 60)), ("b.png", (80, 60))]

@@ -7,18 +7,24 @@ import numpy as np
 import pytest
 import torch
 import toy
+import yaml
 from detectron2.engine import DefaultPredictor
 from detectron2.modeling import build_model
 
 from dld_spotter import load_cfg
 from dld_spotter.engine import TextCheckpointer
 from dld_spotter.engine.export import to_half
+from dld_spotter.migration import VERSION
 from dld_spotter.predictor import TextPredictor
 
 SCALES = (0.5, 0.75)
 FINDS = ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0, "TEST.DETECTIONS_PER_IMAGE", 5)
-# A recipe whose student has other modules than its teacher.
-RECIPE = "DLD/DLD_16x64-8x32_Light.yaml"
+# A student that has other modules than its teacher.
+SMALL_STUDENT = ["MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION", [8, 32], "MODEL.ROI_TEXT_HEAD.UPSAMPLE", True]
+OPTS = (
+    *("MODEL.DLD.SCALES", SCALES, "MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION", (16, 64)),
+    *("MODEL.DLD.STUDENT_OPTS", SMALL_STUDENT),
+)
 
 
 def write_run(folder, *opts, **kwargs):
@@ -45,7 +51,7 @@ def tool():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("run"), "MODEL.DLD.SCALES", SCALES, config=RECIPE)
+    return write_run(tmp_path_factory.mktemp("run"), *OPTS, config=toy.light("DLD"))
 
 
 def export(tool, run, folder, *arguments):
@@ -101,9 +107,27 @@ def test_the_config_is_that_of_the_training_without_its_run(run, exported):
     for section in ("SOLVER", "DATASETS", "DATALOADER"):
         assert ours[section] == load_cfg()[section]
     ours.MODEL.WEIGHTS, ours.MODEL.DLD.TEACHER = theirs.MODEL.WEIGHTS, True
-    assert (ours.MODEL, ours.INPUT, ours.TEST) == (theirs.MODEL, theirs.INPUT, theirs.TEST)
+    for section in ("MODEL", "INPUT", "TEST"):
+        assert yaml.safe_load(ours[section].dump()) == yaml.safe_load(theirs[section].dump())
     text = exported[0].read_text(encoding="utf-8")
     assert "DEVICE" not in text, "the machine that loads it decides"
+
+
+def test_the_config_holds_what_differs_from_the_defaults(exported):
+    written = yaml.safe_load(exported[0].read_text(encoding="utf-8"))
+    assert written["MODEL"].pop("VERSION") == VERSION
+    defaults = load_cfg()
+
+    def compare(node, default):
+        for key, value in node.items():
+            if isinstance(value, dict):
+                assert value, key
+                compare(value, default[key])
+            else:
+                assert value != (list(default[key]) if isinstance(default[key], tuple) else default[key]), key
+
+    compare(written, defaults)
+    assert set(written) <= {"MODEL", "INPUT", "TEST"}
 
 
 def test_the_folder_can_be_moved(exported, tmp_path):
@@ -129,7 +153,7 @@ def test_scale_on_the_command_line_of_the_demo(exported, tmp_path, capsys):
     cv2.imwrite(str(tmp_path / "a.png"), photo())
     demo = toy.load_script("tools/demo.py")
     command = ["--config-file", str(exported[0]), "--input", str(tmp_path / "a.png"), "--device", "cpu"]
-    command += ["--json", str(tmp_path / "a.json"), "--scale"]
+    command += ["--json", str(tmp_path / "a.json"), "--overwrite", "--scale"]
     assert demo.main([*command, "0.6"]) == 0
     assert '"scale": 0.6' in (tmp_path / "a.json").read_text(encoding="utf-8")
     assert demo.main([*command, "2"]) == 1

@@ -1,14 +1,17 @@
 """Photos of every kind that a phone, scanner or the web may give, made here and read back."""
 
+import logging
+import os
 import struct
 import zlib
+from io import BytesIO
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from dld_spotter.image_io import ImageError, image_size, list_images, read_image
+from dld_spotter.image_io import ImageError, count_pages, image_size, read_image
 
 # What a viewer does for each EXIF orientation (EXIF 2.3, table of tag 0x0112), on an (H, W, C) array.
 TO_UPRIGHT = {
@@ -122,10 +125,119 @@ def test_one_bit_and_cmyk(tmp_path):
     assert close(read_image(tmp_path / "a.jpg", "RGB"), scene(), tolerance=20)
 
 
-def test_first_frame_of_an_animation(tmp_path):
-    frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "blue")]
-    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert (read_image(tmp_path / "a.gif", "RGB") == [255, 0, 0]).all()
+@pytest.mark.parametrize("colour", ["white", "yellow", "#ffa0a0", "black", "navy", "#804000"])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_ground_leaves_letters_visible(tmp_path, colour, mode):
+    letters = Image.new("RGBA", (20, 10))
+    letters.paste(colour, (5, 3, 15, 7))
+    letters.convert(mode).save(tmp_path / "a.png")
+    grey = cv2.cvtColor(read_image(tmp_path / "a.png"), cv2.COLOR_BGR2GRAY).astype(int)
+    assert abs(grey[5, 10] - grey[0, 0]) > 80 and grey[0, 0] in (0, 255)
+
+
+def test_fully_transparent_image_is_white(tmp_path):
+    Image.new("RGBA", (8, 6)).save(tmp_path / "a.png")
+    assert (read_image(tmp_path / "a.png") == 255).all()
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
+def test_first_frame_of_an_animation_and_a_warning(tmp_path, name, caplog):
+    frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "blue", "green")]
+    options = {"lossless": True} if name.endswith("webp") else {}
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
+    with caplog.at_level(logging.WARNING):
+        assert (read_image(tmp_path / name, "RGB") == [255, 0, 0]).all()
+    assert [name in record.message and "3 frames" in record.message for record in caplog.records] == [True]
+
+
+def test_pages_of_a_tiff(tmp_path, caplog):
+    pages = [Image.new("RGB", (8 + number, 6), colour) for number, colour in enumerate(("red", "blue", "lime"))]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    assert count_pages(tmp_path / "a.tif") == count_pages((tmp_path / "a.tif").read_bytes()) == 3
+    for page, colour in enumerate(([255, 0, 0], [0, 0, 255], [0, 255, 0]), start=1):
+        assert (read_image(tmp_path / "a.tif", "RGB", page=page) == colour).all()
+        assert image_size(tmp_path / "a.tif", page=page) == (6, 7 + page)
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING):
+        assert (read_image(tmp_path / "a.tif", "RGB") == [255, 0, 0]).all()
+    assert len(caplog.records) == 1 and "3 pages" in caplog.records[0].message
+    with pytest.raises(ImageError, match="no page 4"):
+        read_image(tmp_path / "a.tif", page=4)
+    pages[0].save(tmp_path / "a.png")
+    assert count_pages(tmp_path / "a.png") == 1
+
+
+def test_smaller_copies_in_a_tiff_are_no_pages(tmp_path):
+    frames = [Image.new("RGB", (side, side), "red") for side in (4, 40, 8)]
+    for frame, kind in zip(frames, (1, 0, 4), strict=True):  # a smaller copy, a page, a mask
+        frame.encoderinfo = {"tiffinfo": {254: kind}}
+    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:], tiffinfo={254: 1})
+    assert count_pages(tmp_path / "a.tif") == 1
+    assert read_image(tmp_path / "a.tif").shape == (40, 40, 3) and image_size(tmp_path / "a.tif") == (40, 40)
+
+
+@pytest.mark.parametrize("suffix", ["avif", "heic"])
+def test_photos_of_phones(tmp_path, suffix):
+    if suffix == "heic":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(scene(64, 96)).save(path, quality=95)
+    assert close(read_image(path, "RGB"), scene(64, 96), tolerance=20)
+    assert image_size(path) == (64, 96)
+
+
+@pytest.mark.parametrize(("brand", "says"), [(b"heic", "pillow-heif"), (b"avif", "Pillow")])
+def test_photos_of_phones_name_what_reads_them(tmp_path, brand, says):
+    path = tmp_path / "a.jpg"  # whatever it is called
+    path.write_bytes(struct.pack(">I", 24) + b"ftyp" + brand + b"\0" * 40)
+    with pytest.raises(ImageError, match=f"a.jpg.*{says}"):
+        read_image(path)
+
+
+def test_programs_in_files_are_not_run(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 72 72\nshowpage\n")
+    with pytest.raises(ImageError, match="not an image"):
+        read_image(tmp_path / "a.jpg")
+
+
+JPEGS = {
+    "plain": {},
+    "progressive": {"progressive": True},
+    "optimised": {"optimize": True},
+    "with restarts": {"restart_marker_rows": 1},
+    "without subsampling": {"subsampling": 0},
+    "grey": {"mode": "L"},
+    "CMYK": {"mode": "CMYK"},
+}
+
+
+def _jpeg(mode="RGB", orientation=1, **options):
+    """A JPEG whose corners are not grey."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = BytesIO()
+    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (90, 131, 3), np.uint8), (0, 0), 3)
+    Image.fromarray(image).convert(mode).save(stream, "JPEG", quality=90, exif=exif, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_jpeg_cut_in_half_is_refused_though_it_has_an_end(tmp_path, kind, orientation):
+    data = _jpeg(orientation=orientation, **JPEGS[kind])
+    (tmp_path / "a.jpg").write_bytes(data)
+    assert read_image(tmp_path / "a.jpg").shape[:2] in ((90, 131), (131, 90))
+    for share in (0.5, 0.7, 0.9):
+        (tmp_path / "cut.jpg").write_bytes(data[: int(len(data) * share)].rstrip(b"\xff") + b"\xff\xd9")
+        with pytest.raises(ImageError, match="cut.jpg.*truncated"):
+            read_image(tmp_path / "cut.jpg")
+
+
+def test_a_whole_jpeg_with_grey_corners_is_read(tmp_path):
+    image = np.full((64, 64, 3), 128, np.uint8)
+    image[16:48, 16:48] = 255  # whole blocks
+    Image.fromarray(image).save(tmp_path / "a.jpg", quality=95)
+    assert close(read_image(tmp_path / "a.jpg"), image)
 
 
 def _large_png_header(width, height):
@@ -159,6 +271,8 @@ def _png_bytes(height=64, width=64):
         ("line.png", _png_bytes(1, 40), "40 x 1"),
         ("large.png", _large_png_header(5000, 4000), "5000 x 4000"),
         ("bomb.png", _large_png_header(100_000, 100_000), "too large"),
+        ("large_for_pillow.png", _large_png_header(12_000, 10_000), "12000 x 10000"),
+        ("zero.png", _large_png_header(0, 5), "zero.png"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -179,6 +293,24 @@ def test_missing_file_folder_and_unknown_format(tmp_path):
         read_image(tmp_path / "gone.jpg", format="L")
 
 
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in (tmp_path / "pipe.jpg", "/dev/zero"):
+        with pytest.raises(ImageError, match="device"):
+            read_image(path)
+    for name in ("a\0.jpg", "a" * 300 + ".jpg"):
+        with pytest.raises(ImageError, match="cannot be read"):
+            read_image(tmp_path / name)
+
+
+def test_bytes_are_read_as_their_file(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(_jpeg(orientation=6))
+    np.testing.assert_array_equal(read_image((tmp_path / "a.jpg").read_bytes()), read_image(tmp_path / "a.jpg"))
+    assert image_size((tmp_path / "a.jpg").read_bytes()) == (131, 90)
+    with pytest.raises(ImageError, match="^the upload: .*empty"):
+        read_image(b"", name="the upload")
+
+
 def test_samples_that_have_no_known_range_are_refused(tmp_path):
     Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(tmp_path / "float.tiff")
     with pytest.raises(ImageError, match="float.tiff.*floating-point"):
@@ -186,12 +318,3 @@ def test_samples_that_have_no_known_range_are_refused(tmp_path):
     Image.fromarray(np.full((4, 4), 70_000, np.int32)).save(tmp_path / "long.tiff")
     with pytest.raises(ImageError, match="long.tiff.*16 bits"):
         read_image(tmp_path / "long.tiff")
-
-
-def test_list_images(tmp_path):
-    for name in ("b.JPG", "a.png", ".hidden.png", "notes.txt"):
-        (tmp_path / name).write_bytes(b"")
-    (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in list_images(tmp_path)] == ["a.png", "b.JPG"]
-    with pytest.raises(ImageError, match="no image"):
-        list_images(tmp_path / "folder.png")

@@ -2,17 +2,24 @@
 
 import os
 import re
-import runpy
 import subprocess
 import sys
+import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
-import setuptools
 import toy
 from packaging.requirements import Requirement
 
-REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-detectron2.txt")
+import dld_spotter
+
+REQUIREMENTS = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-docs.txt",
+    "tools/requirements-detectron2.txt",
+)
 
 
 def pins():
@@ -25,13 +32,18 @@ def pins():
 
 
 @pytest.fixture
-def metadata(monkeypatch):
-    """What setup.py hands to setuptools."""
-    caught = {}
-    monkeypatch.setattr(setuptools, "setup", lambda **kwargs: caught.update(kwargs))
-    monkeypatch.chdir(toy.ROOT)
-    runpy.run_path("setup.py")
-    return caught
+def project():
+    """The table [project] of pyproject.toml."""
+    return tomllib.loads((toy.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder that holds the package as a wheel installs it."""
+    target = tmp_path_factory.mktemp("installed")
+    command = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(target)]
+    subprocess.run(command, cwd=toy.ROOT, capture_output=True, check=True)
+    return target
 
 
 def run_python(code, *path, cwd=None):
@@ -44,36 +56,68 @@ def test_every_requirement_is_pinned():
 
 
 def test_detectron2_is_pinned_by_hash():
-    assert re.search(r"--hash=sha256:[0-9a-f]{64}\s", (toy.ROOT / "requirements-detectron2.txt").read_text())
+    assert re.search(r"--hash=sha256:[0-9a-f]{64}\s", (toy.ROOT / "tools/requirements-detectron2.txt").read_text())
 
 
-def test_pins_lie_in_the_ranges_of_setup(metadata):
+def test_pins_lie_in_the_ranges_of_the_project(project):
     pinned = pins()
-    for text in metadata["install_requires"] + metadata["extras_require"]["dev"]:
+    for text in [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]:
         requirement = Requirement(text)
         version = pinned[requirement.name.lower()].removeprefix("==")
         assert version in requirement.specifier, f"{requirement} excludes the tested {version}"
 
 
-def test_package_holds_every_module_and_charset(metadata):
-    package = toy.ROOT / "dld_spotter"
-    folders = {path.parent.relative_to(toy.ROOT).as_posix().replace("/", ".") for path in package.rglob("*.py")}
-    assert set(metadata["packages"]) == folders
-    (pattern,) = metadata["package_data"]["dld_spotter.data"]
-    assert set((package / "data").glob(pattern)) == set((package / "data" / "charsets").iterdir())
+def files_below(folder, *patterns):
+    found = chain.from_iterable(folder.rglob(pattern) for pattern in patterns)
+    return {path.relative_to(folder).as_posix() for path in found if "__pycache__" not in path.parts}
 
 
-def test_setup_does_not_import_torch():
-    code = "import setuptools, runpy, sys; setuptools.setup = lambda **k: None; runpy.run_path('setup.py')"
-    run = run_python(f"{code}; print('torch' in sys.modules)", cwd=toy.ROOT)
-    assert run.stdout.strip() == "False", run.stderr
+def test_the_package_holds_what_stands_in_the_clone(installed):
+    package = installed / "dld_spotter"
+    everything = ("*.py", "*.txt", "*.typed", "model.*", "README.md")
+    assert files_below(toy.ROOT / "dld_spotter", *everything) <= files_below(package, *everything)
+    assert files_below(package / "configs", "*.yaml") == files_below(toy.ROOT / "configs", "*.yaml")
+    assert files_below(package / "tools", "*.py", "*.txt") == files_below(toy.ROOT / "tools", "*.py", "*.txt")
+    assert files_below(package / "projects/DLD", "*.jpg", "*.py") >= {"train_net.py", "samples/scene_1.jpg"}
+
+
+def test_the_installed_package_uses_its_own_files(installed, tmp_path):
+    code = (
+        "import dld_spotter; from dld_spotter.cli import commands; from dld_spotter.pretrained import find_config; "
+        "dld_spotter.load_cfg('MaskRCNNSpotter_R50.yaml'); "
+        "print(dld_spotter.__file__, find_config('configs/demo.yaml'), *commands().values(), sep='\\n')"
+    )
+    env = os.environ | {"PYTHONPATH": str(installed)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    paths = run.stdout.splitlines()
+    assert len(paths) > 10 and all(Path(path).is_relative_to(installed) for path in paths)
+
+
+def test_the_version_stands_in_one_place():
+    (version,) = re.findall(r'^__version__ = "(.*)"$', (toy.ROOT / "dld_spotter/__init__.py").read_text(), re.MULTILINE)
+    assert dld_spotter.__version__ == version
+    assert re.search(rf"^version: {re.escape(version)}$", (toy.ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert re.search(rf"^## \[{re.escape(version)}\]", (toy.ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+
+def test_the_licence_is_stated(project):
+    assert project["license"] == "Apache-2.0"
+    texts = [(toy.ROOT / name).read_text(encoding="utf-8") for name in project["license-files"]]
+    assert "Apache License" in texts[0] and "PP-OCRv6" in texts[1]
+
+
+def test_every_public_name_is_there():
+    assert all(hasattr(dld_spotter, name) for name in dld_spotter.__all__)
 
 
 def test_missing_detectron2_is_explained():
     run = run_python("import sys; sys.modules['detectron2'] = None; import dld_spotter")
     last = run.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: dld_spotter needs Detectron2, which this Python does not have: run `python")
-    assert (toy.ROOT / "tools/install_detectron2.py").is_file() and "tools/install_detectron2.py" in last
+    (script,) = re.findall(r"`python (\S+)`", last)
+    assert Path(script) == toy.ROOT / "tools/install_detectron2.py" and Path(script).is_file()
 
 
 @pytest.mark.parametrize(

@@ -85,9 +85,43 @@ def test_any_characters_are_drawn_as_themselves(text):
     assert (drawn[:58] < 128).all(axis=-1).any()
 
 
-@pytest.mark.filterwarnings("ignore:Glyph")
 def test_other_scripts_do_not_break_the_drawing():
-    assert TextVisualizer(blank()).draw_words([SQUARE], ["文字 ไทย"]).get_image().any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what no font has is said by the log, once
+        assert TextVisualizer(blank()).draw_words([SQUARE], ["\u6587\u5b57 \u0e44\u0e17\u0e22"]).get_image().any()
+
+
+def grounds(visualizer):
+    """(N, 4) boxes of the labels with their dark ground, in the image's pixels, as matplotlib draws them."""
+    renderer = visualizer.output.canvas.get_renderer()
+    scale, height = visualizer.output.scale, visualizer.output.height
+    boxes = []
+    for text in visualizer.output.ax.texts:
+        text.update_bbox_position_size(renderer)
+        extent = text.get_bbox_patch().get_window_extent(renderer)
+        boxes.append([extent.x0 / scale, height - extent.y1 / scale, extent.x1 / scale, height - extent.y0 / scale])
+    return np.array(boxes)
+
+
+def overlap(first, second):
+    width, height = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    return max(0, width) * max(0, height)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_labels_of_small_words_do_not_cover_others(scale):
+    # Two columns of small words, each line close below the one before, as on a menu.
+    boxes = [(left, top, left + 60, top + 12) for left in (60, 330) for top in range(100, 200, 14)]
+    polygons = [[[x1, y1], [x2, y1], [x2, y2], [x1, y2]] for x1, y1, x2, y2 in boxes]
+    visualizer = TextVisualizer(blank(300, 500), scale=scale)
+    visualizer.draw_words(polygons, ["bead"] * len(boxes))
+    labels = grounds(visualizer)
+    assert (labels[:, :2] >= -0.5).all() and (labels[:, 2:] <= (500.5, 300.5)).all()
+    for index, label in enumerate(labels):
+        for box in boxes:
+            assert overlap(label, np.array(box)) < 0.02 * 60 * 12
+        for other in labels[index + 1 :]:
+            assert overlap(label, other) < 0.1 * np.prod(other[2:] - other[:2])
 
 
 def test_predicted_instances():
@@ -132,3 +166,4 @@ def test_a_result_shows_its_scale_in_the_corner():
     assert [text.get_text() for text in visualizer.output.ax.texts] == ["bead", "scale 0.5"]
     assert drawn[140:, :60].max() > 200 and not drawn[:50, 130:].any()
     assert TextVisualizer(blank()).draw_record({"scale": 1.0, "words": []}).get_image()[140:, :60].max() > 200
+    assert not TextVisualizer(blank()).draw_record({"scale": 1.0, "words": []}, show_scale=False).get_image().any()

@@ -97,19 +97,23 @@ def _annotation(annotation_id: int, image_id: int, polygon: np.ndarray, text: st
     }
 
 
-def tiny_cfg(*opts, config="MaskRCNNSpotter_Light.yaml"):
+def light(recipe: str) -> tuple[str, str]:
+    """The names of the config files of a recipe in configs/DLD at the light size."""
+    return f"DLD/{recipe}_R50.yaml", "DLD/Light.yaml"
+
+
+def tiny_cfg(*opts, config: str | tuple[str, ...] = "MaskRCNNSpotter_Light.yaml"):
     """A light config at sizes that a test can afford, on the CPU; ``opts`` are KEY, VALUE, KEY, VALUE, ..."""
     from dld_spotter.config import load_cfg
 
-    config_file = ROOT / "configs" / config
+    files = [ROOT / "configs" / name for name in ([config] if isinstance(config, str) else config)]
     small = {
         "MODEL.DEVICE": "cpu",
         "MODEL.WEIGHTS": "",
         "MODEL.TEXT.CHARSET": "alphanumeric36",
         "MODEL.TEXT.MAX_LENGTH": 8,
-        "MODEL.LIGHT_RESNET.STEM_CHANNELS": 8,
         "MODEL.LIGHT_RESNET.STAGE_CHANNELS": (8, 16, 16, 16),
-        "MODEL.LIGHT_RESNET.BLOCKS": (1, 1, 1, 1),
+        "MODEL.DLD.COSTS": (),
         "MODEL.FPN.OUT_CHANNELS": 16,
         "MODEL.RPN.PRE_NMS_TOPK_TRAIN": 100,
         "MODEL.RPN.PRE_NMS_TOPK_TEST": 50,
@@ -131,4 +135,4 @@ def tiny_cfg(*opts, config="MaskRCNNSpotter_Light.yaml"):
         "SEED": 1,
     }
     pairs = [item for pair in small.items() for item in pair]
-    return load_cfg(str(config_file) if config_file.is_file() else None, [*pairs, *opts])
+    return load_cfg(files, [*pairs, *opts])

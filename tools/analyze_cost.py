@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """What a spotter's inference costs: multiply-adds and parameters by part, time and memory, at each scale.
 
-    python tools/analyze_cost.py --config-file configs/DLD/DLD_gamma0.1_R50.yaml --size 720 1280 --short-side 1280
-    python tools/analyze_cost.py --config-file configs/DLD/DLD_gamma0.1_R50.yaml --data-set totaltext_test \\
+    python tools/analyze_cost.py --config-file configs/DLD/DLD_R50.yaml --size 720 1280 --short-side 1280
+    python tools/analyze_cost.py --config-file configs/DLD/DLD_R50.yaml --data-set totaltext_test \\
         --json cost.json MODEL.WEIGHTS output/model_final.pth
 
 Multiply-adds count as one; only convolutions and matrix products have any. They are those of an image with a given
@@ -35,12 +35,13 @@ from dld_spotter import load_cfg
 from dld_spotter.analysis import CostModel, choose_scales, chosen_cost, mean_counts, relative_costs, scale_shares
 from dld_spotter.analysis.flops import GIGA, PAPER_UNIT, SELECTOR
 from dld_spotter.analysis.runtime import Job, median_seconds, peak_memory
+from dld_spotter.command_line import ConfigArgumentParser
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.loader import build_text_test_loader
 from dld_spotter.engine.checkpoint import TextCheckpointer
-from dld_spotter.modeling.dld import DLDSpotter
-from dld_spotter.modeling.rescale import rescale_images
-from dld_spotter.modeling.spotter import Workload
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.dld.rescaling import rescale_images
+from dld_spotter.modeling.spotter_parts import Workload
 
 TIMED_IMAGES = 3  # the first ones of a data set
 NOTHING = Workload(proposals=0, words=0, steps=0)
@@ -48,8 +49,8 @@ FULL = "full"
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config-file", required=True, metavar="FILE")
+    parser = ConfigArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_config_file()
     photos = parser.add_mutually_exclusive_group()
     photos.add_argument(
         "--size", type=int, nargs=2, default=(720, 1280), metavar=("H", "W"), help="of a photo (default: 720 1280)"
@@ -71,9 +72,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--repeats", type=int, default=3, metavar="N", help="timed rounds after a warm-up; 0: no times, no memory"
     )
     parser.add_argument("--json", metavar="FILE", help="also write everything there")
-    parser.add_argument(
-        "opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="changes of the config; -- ends a list before them"
-    )
+    parser.add_overrides()
     return parser
 
 
@@ -95,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def analyze(args: argparse.Namespace) -> dict:
     """Everything that is printed, ready for JSON; see ``analyze_size`` for an entry of "resolutions"."""
-    cfg = load_cfg(args.config_file, [option for option in args.opts if option != "--"])
+    cfg = load_cfg(args.config_file, args.opts)
     most = min(Workload.proposals, cfg.MODEL.RPN.POST_NMS_TOPK_TEST)
     work = Workload(most if args.proposals is None else args.proposals, args.words, args.steps)
     if min(*asdict(work).values(), args.repeats) < 0 or (work.words and not work.steps):
@@ -110,7 +109,7 @@ def analyze(args: argparse.Namespace) -> dict:
         cfg.INPUT.MIN_SIZE_TEST = short_side
         resolutions.append(analyze_size(cfg, args, model, costs) | {"short_side": short_side})
     return {
-        "config_file": args.config_file,
+        "config_file": " ".join(args.config_file),
         "weights": cfg.MODEL.WEIGHTS,
         "device": str(model.device),
         "threads": torch.get_num_threads(),

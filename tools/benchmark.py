@@ -147,8 +147,8 @@ def print_peak(args: argparse.Namespace) -> None:
 
 def benchmark_decoding(args: argparse.Namespace) -> None:
     """Greedy decoding and beam search of 64 words of 10 characters at the paper's widths."""
+    from dld_spotter.modeling.recognition.attention_beam_search import beam_search
     from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
-    from dld_spotter.modeling.recognition.beam_search import beam_search
 
     decoder = AttentionDecoder(97, 256, 256).to(args.device).eval()
     context = torch.randn(64, 33, 256, device=args.device)
@@ -178,10 +178,11 @@ def benchmark_scoring(args: argparse.Namespace) -> None:
 
     rng = np.random.default_rng(0)
     left, images = 2000, []
-    for image in read_ground_truth(args.ground_truth).images:
-        shifted = [w.polygon + rng.normal(0, 2, (1, 2)) for w in image.words]
-        reads = [ReadWord(p, _misspell(rng, w.text)) for p, w in zip(shifted, image.words, strict=True) if not w.ignore]
-        images.append(ImageWords(image.key, image.words, reads[:left]))
+    for image in read_ground_truth(args.ground_truth).pair([]):
+        words = image.truths
+        shifted = [w.polygon + rng.normal(0, 2, (1, 2)) for w in words]
+        reads = [ReadWord(p, _misspell(rng, w.text)) for p, w in zip(shifted, words, strict=True) if not w.ignore]
+        images.append(ImageWords(image.key, words, reads[:left]))
         left -= len(images[-1].reads)
     words = sum(len(image.reads) for image in images)
     jobs = {"no lexicon": lambda: evaluate_words(images, Protocol(), {"none": None})}

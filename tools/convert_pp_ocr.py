@@ -2,12 +2,19 @@
 """The backbone of a PP-OCRv6 text detector or recogniser, from its ONNX file to a checkpoint for MODEL.WEIGHTS.
 
 The Python package rapidocr 3.10 brings the small ones' files along, in its folder models. Only this tool needs the
-package onnx; what it writes needs none. What is not in the checkpoint, such as FPN and heads, starts afresh.
+packages onnx and onnxruntime; what it writes needs none. What is not in the checkpoint, such as FPN and heads, starts
+afresh.
 
     python tools/convert_pp_ocr.py PP-OCRv6_det_small.onnx pp_lcnet.pth --source "rapidocr 3.10.0"
     python projects/DLD/train_net.py --config-file configs/MaskRCNNSpotter_PPLCNet.yaml MODEL.WEIGHTS pp_lcnet.pth
 
-With --reader it is a recogniser's, for ROI_TEXT_HEAD.NAME "CropTextHead"; its recurrent layers start afresh:
+With --recogniser all of a text recogniser is converted, for ROI_TEXT_HEAD.NAME "CTCTextHead", with the rows of its
+classifier that the charset names. It reads without any training:
+
+    python tools/convert_pp_ocr.py PP-OCRv6_rec_small.onnx recogniser.pth --source "rapidocr 3.10.0" --recogniser \\
+        MODEL.TEXT.CHARSET latin
+
+With --reader its convolutions alone, for ROI_TEXT_HEAD.NAME "CropTextHead", whose recurrent layers start afresh:
 
     python tools/convert_pp_ocr.py PP-OCRv6_rec_small.onnx reader.pth --source "rapidocr 3.10.0" --reader \\
         --opts MODEL.PIXEL_MEAN "[123.675, 116.28, 103.53]" MODEL.PIXEL_STD "[58.395, 57.12, 57.375]"
@@ -30,9 +37,12 @@ from detectron2.layers import ShapeSpec
 from torch import nn
 
 from dld_spotter.config import load_cfg
+from dld_spotter.data.charset import Charset
+from dld_spotter.engine.pp_ocr import classifier_rows, fill_classifier, fill_neck, logits_name
 from dld_spotter.modeling import PPLCNetV4
-from dld_spotter.modeling.recognition.crop_text_head import CropEncoder, CropPooler, CropTextHead
-from dld_spotter.modeling.recognition.text_head import build_text_head
+from dld_spotter.modeling.recognition.crop_recogniser import CropPooler, CropTextHead
+from dld_spotter.modeling.recognition.ctc_crop_recogniser import CTCTextHead
+from dld_spotter.modeling.recognition.roi_feature_recogniser import build_text_head
 
 PREFIX = "backbone.bottom_up."
 READER_PREFIX = "roi_heads.text_head."
@@ -42,6 +52,8 @@ NOTICE = (
     "Backbone of a PP-OCRv6 text {kind}, copyright its authors (Baidu, PaddleOCR), Apache License 2.0, "
     "https://www.apache.org/licenses/LICENSE-2.0. Changed: taken out of the {kind} and stored under other names{more}."
 )
+# Width of the neck of PP-OCRv6's small recogniser.
+NECK_SIZE = 120
 # On outputs of up to about 20.
 TOLERANCE = 1e-3
 
@@ -63,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("output", metavar="OUTPUT", type=Path, help="checkpoint to write, .pth")
     parser.add_argument("--source", required=True, help="where the ONNX file is from, with its version; is noted")
     parser.add_argument("--reader", action="store_true", help="the file is a text recogniser's, for CropTextHead")
+    parser.add_argument("--recogniser", action="store_true", help="convert all of a text recogniser, for CTCTextHead")
     parser.add_argument("--half", action="store_true", help="store float16: half the size, about three digits")
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help="config options: MODEL.PP_LCNET.KEY VALUE")
     return parser
@@ -71,9 +84,11 @@ def build_parser() -> argparse.ArgumentParser:
 class ReaderBackbone(nn.Module):
     """The parts of ``CropTextHead`` that come from a recogniser, as one network."""
 
-    def __init__(self, pooler: CropPooler, encoder: CropEncoder):
+    def __init__(self, pooler: CropPooler, encoder: nn.Module, decoder: nn.Module | None = None):
         super().__init__()
         self.pooler, self.encoder = pooler, encoder
+        if decoder is not None:
+            self.decoder = decoder
 
     @property
     def parts(self) -> list[nn.Module]:
@@ -149,13 +164,8 @@ def read_convolutions(graph) -> list[Convolution]:
 
 def largest_difference(backbone: nn.Module, model, tensors: Iterable[str], size: tuple[int, int]) -> float:
     """Between the backbone's outputs and the ONNX graph's ``tensors``, on noise of a size that 32 does not divide."""
-    import onnx
-    from onnx.reference import ReferenceEvaluator
-
-    image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
-    (name,) = (value.name for value in model.graph.input)
-    part = onnx.utils.Extractor(model).extract_model([name], list(tensors))
-    expected = ReferenceEvaluator(part).run(None, {name: image.numpy()})
+    image = noise(size)
+    expected = run_graph(model, tensors, image)
     with torch.no_grad():
         outputs = backbone.eval()(image).values()
     return max(
@@ -164,8 +174,24 @@ def largest_difference(backbone: nn.Module, model, tensors: Iterable[str], size:
     )
 
 
+def noise(size: tuple[int, int]) -> torch.Tensor:
+    """(1, 3, *size), always the same."""
+    return torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+
+
+def run_graph(model, tensors: Iterable[str], image: torch.Tensor) -> list[np.ndarray]:
+    """The graph's ``tensors`` for an image, by ONNX Runtime."""
+    import onnx
+    import onnxruntime
+
+    (name,) = (value.name for value in model.graph.input)
+    part = onnx.utils.Extractor(model).extract_model([name], list(tensors))
+    session = onnxruntime.InferenceSession(part.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {name: image.numpy()})
+
+
 def convert(
-    path: Path, source: str, opts: list[str], *, half: bool = False, reader: bool = False
+    path: Path, source: str, opts: list[str], *, half: bool = False, reader: bool = False, recogniser: bool = False
 ) -> tuple[dict, float]:
     """The content of the checkpoint, and the largest difference between the outputs of both networks.
 
@@ -176,17 +202,20 @@ def convert(
     try:
         import onnx
     except ImportError as error:
-        raise ImportError("reading an ONNX file needs the package onnx: run `pip install onnx`.") from error
+        raise ImportError("reading an ONNX file needs two packages: run `pip install onnx onnxruntime`.") from error
     content = path.read_bytes()
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # the reader's own kinds of error are not public
         raise ValueError("cannot be read as ONNX; it may be damaged or not completely copied.") from error
     cfg = load_cfg(None, [*opts, "MODEL.DEVICE", "cpu"])
-    backbone, parts, size = (build_reader if reader else build_backbone)(cfg)
+    reader = reader or recogniser
+    backbone, parts, size = build_reader(cfg, ctc=recogniser) if reader else build_backbone(cfg)
     convolutions = read_convolutions(model.graph)
-    fill_backbone(backbone, convolutions)
+    fill_backbone(nn.ModuleList(parts), convolutions)
     difference = largest_difference(backbone, model, stage_tensors(parts, convolutions), size)
+    if recogniser:
+        difference = max(difference, fill_ctc(backbone, model, Charset.load(cfg.MODEL.TEXT.CHARSET), size))
     if not difference < TOLERANCE:
         raise ValueError(
             f"with these weights our outputs differ from the graph's by {difference:.2g}; nothing is written."
@@ -194,7 +223,8 @@ def convert(
     if reader:
         backbone.take_our_pixels(torch.tensor(cfg.MODEL.PIXEL_MEAN), torch.tensor(cfg.MODEL.PIXEL_STD))
     prefix = READER_PREFIX if reader else PREFIX
-    state = {name: value for name, value in backbone.state_dict().items() if not name.startswith(FRESH)}
+    fresh = () if recogniser else FRESH
+    state = {name: value for name, value in backbone.state_dict().items() if not name.startswith(fresh)}
     weights = {prefix + name: value.half() if half else value for name, value in state.items()}
     more = ", and made to take pixels of another normalisation" if reader else ""
     notice = NOTICE.format(kind="recogniser" if reader else "detector", more=more)
@@ -208,19 +238,38 @@ def build_backbone(cfg: CfgNode) -> tuple[nn.Module, list[nn.Module], tuple[int,
     return backbone, [backbone.stem, *backbone.stages.values()], (75, 101)
 
 
-def build_reader(cfg: CfgNode) -> tuple[nn.Module, list[nn.Module], tuple[int, int]]:
-    """A recogniser's: as ``build_backbone``."""
-    cfg.merge_from_list(["MODEL.ROI_TEXT_HEAD.NAME", CropTextHead.__name__, "MODEL.ROI_TEXT_HEAD.IN_FEATURE", "image"])
+def build_reader(cfg: CfgNode, *, ctc: bool) -> tuple[nn.Module, list[nn.Module], tuple[int, int]]:
+    """A recogniser's: as ``build_backbone``; with ``ctc`` neck and classifier, too."""
+    name = CTCTextHead.__name__ if ctc else CropTextHead.__name__
+    cfg.merge_from_list(["MODEL.ROI_TEXT_HEAD.NAME", name, "MODEL.ROI_TEXT_HEAD.IN_FEATURE", "image"])
+    if ctc:
+        cfg.merge_from_list(["MODEL.ROI_TEXT_HEAD.HIDDEN_SIZE", NECK_SIZE])
     head = build_text_head(cfg, ShapeSpec(channels=3, stride=1))
-    backbone = ReaderBackbone(head.pooler, head.encoder)
+    backbone = ReaderBackbone(head.pooler, head.encoder, head.decoder if ctc else None)
+    if ctc:
+        backbone.register_buffer("charset_code_points", head.charset_code_points)
     return backbone, backbone.parts, (48, 101)
+
+
+def fill_ctc(reader: ReaderBackbone, model, charset: Charset, size: tuple[int, int]) -> float:
+    """Copy neck and classifier; returns the largest difference between both networks' logits on noise."""
+    fill_neck(reader.encoder.context, model)
+    fill_classifier(reader.decoder, model, charset)
+    image = noise(size)
+    expected = run_graph(model, [logits_name(model)], image)[0]
+    rows = classifier_rows(model, charset, expected.shape[2])
+    with torch.no_grad():
+        found = reader.decoder(reader.encoder.eval()(reader.pooler.see(image))).numpy()
+    return float(np.abs(found - expected[..., rows]).max())
 
 
 def main(argv: list[str] | None = None) -> int:
     """Convert; returns 0, or 1 after a one-line error."""
     args = build_parser().parse_args(argv)
     try:
-        checkpoint, difference = convert(args.onnx, args.source, args.opts, half=args.half, reader=args.reader)
+        checkpoint, difference = convert(
+            args.onnx, args.source, args.opts, half=args.half, reader=args.reader, recogniser=args.recogniser
+        )
         torch.save(checkpoint, args.output)
     except (ImportError, KeyError, OSError, ValueError) as error:
         where = f"{args.onnx}: " if isinstance(error, ValueError) else ""

@@ -37,7 +37,14 @@ def get_parser() -> argparse.ArgumentParser:
         help="'none', a word list, a folder or zip with a list for each image, NAME=PATH, or for a registered data "
         "set a NAME such as strong, weak, generic, full (default: none)",
     )
-    parser.add_argument("--lexicon-rule", default="nearest", choices=LEXICON_RULES, help="(default: %(default)s)")
+    parser.add_argument(
+        "--lexicon-rule",
+        default="nearest",
+        choices=LEXICON_RULES,
+        help="nearest: every word becomes the list's nearest; limited: only within --lexicon-max-distance; weighted: "
+        "by the weighted edit distance of the Mask TextSpotter papers, which leaves out detections far from the list "
+        "unless 'generic' is in its name (default: %(default)s)",
+    )
     parser.add_argument(
         "--lexicon-max-distance", type=int, default=1, metavar="EDITS", help="for 'limited' (default: %(default)s)"
     )
@@ -82,6 +89,8 @@ def evaluate(args: argparse.Namespace) -> None:
     evaluation = evaluate_words(images, protocol, lexicons, ["word_spotting"] if args.word_spotting else TASKS)
     print(f"{args.predictions} against {args.ground_truth}")
     print(evaluation.table())
+    for warning in evaluation.warnings():
+        logging.warning(warning)
     if args.json:
         report = {"predictions": args.predictions, "ground_truth": args.ground_truth, **evaluation.to_dict()}
         Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

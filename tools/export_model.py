@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Make a trained model ready to be given away: one weights file without teacher and optimiser, one YAML file.
 
-    python tools/export_model.py --config-file configs/DLD/DLD_gamma0.1_R50.yaml --weights output/model_final.pth \\
+    python tools/export_model.py --config-file configs/DLD/DLD_R50.yaml --weights output/model_final.pth \\
         --output exported
     python tools/demo.py --config-file exported/model.yaml --input photos
 """
@@ -11,23 +11,24 @@ from __future__ import annotations
 import argparse
 import sys
 
+from dld_spotter.command_line import ConfigArgumentParser
 from dld_spotter.config import load_cfg
 from dld_spotter.engine.export import export_model
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The options of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ConfigArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--config-file", required=True, metavar="FILE", help="YAML file of the training")
+    parser.add_config_file(help="of the training")
     parser.add_argument("--weights", required=True, metavar="FILE", help="checkpoint of the training")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder for model.pth and model.yaml")
     parser.add_argument("--half", action="store_true", help="store float16: half the size, about three digits")
     parser.add_argument(
         "--fixed-scale", type=float, metavar="S", help="always read at this share of the full resolution; 0: selector"
     )
-    parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help="config options: KEY VALUE ...")
+    parser.add_overrides()
     return parser
 
 

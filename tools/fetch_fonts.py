@@ -3,10 +3,14 @@
 
     tools/fetch_fonts.py --output datasets/synthetic_sources
     tools/fetch_fonts.py --output datasets/synthetic_sources --web-fonts
+    tools/fetch_fonts.py --output datasets/synthetic_sources --languages greek japanese
 
 The folder then holds fonts/PACKAGE/*.ttf or *.otf, words/*.txt with one word a line, and LICENCES.txt, which names each
 package with its version and licence; the licences' own texts are in licences/. This needs apt-get and
 dpkg-deb, so Debian, Ubuntu or the like; elsewhere, point tools/make_synthetic.py at folders of your own.
+
+With --languages it brings only the packages whose fonts have the letters of these languages. The ones for Chinese and
+Japanese go into language_fonts/PACKAGE/, which tools/make_synthetic.py looks into when it is given --words.
 
 With --web-fonts it brings instead the families of Google Fonts that tools/web_fonts.txt lists, out of npm's packages
 @expo-google-fonts/NAME, into web_fonts/NAME/ (needs npm; 440 MB). They lie apart so that the scenes which were drawn
@@ -81,6 +85,21 @@ FONTS = {
     "GPL-3 or LGPL-3 or GPL-2, with font exception": "osifont",
     "GPL-3+ with font exception": "freefont-ttf rufscript tiresias",
 }
+# The same for packages that only --languages brings; they may hold collections (.ttc).
+LANGUAGE_FONTS = {
+    "Apache-2.0 or GPL-3+ with font exception": "wqy-microhei",
+    "M+ and Sazanami font licences and BSD-3-Clause": "vlgothic",
+}
+_EUROPEAN = "dejavu-core liberation2 noto-core"
+LANGUAGES = {
+    "chinese": "smiley-sans wqy-microhei",
+    "french": _EUROPEAN,
+    "german": _EUROPEAN,
+    "greek": _EUROPEAN,
+    "japanese": "vlgothic wqy-microhei",
+    "polish": _EUROPEAN,
+    "vietnamese": _EUROPEAN,
+}
 WORDS = {"SCOWL and public domain": "wamerican wbritish"}
 
 
@@ -92,14 +111,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--packages", nargs="+", metavar="NAME", help="only these packages (default: all that are known)"
     )
     parser.add_argument("--web-fonts", action="store_true", help="bring the families of tools/web_fonts.txt, with npm")
+    parser.add_argument(
+        "--languages", nargs="+", choices=sorted(LANGUAGES), default=[], help="only packages with their letters"
+    )
     args = parser.parse_args(argv)
-    if args.web_fonts and args.packages:
-        parser.error("--web-fonts brings all families of its list: leave --packages out.")
+    if args.web_fonts and (args.packages or args.languages):
+        parser.error("--web-fonts brings all families of its list: leave --packages and --languages out.")
+    of_languages = {f"fonts-{name}" for language in args.languages for name in LANGUAGES[language].split()}
     try:
         if args.web_fonts:
             fetch_web_fonts(args.output, known_families())
         else:
-            fetch(args.output, args.packages)
+            fetch(args.output, [*(args.packages or ()), *sorted(of_languages)])
     except (OSError, RuntimeError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -109,19 +132,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def known_packages() -> dict[str, str]:
     """Each package's licence."""
     fonts = {f"fonts-{name}": licence for licence, names in FONTS.items() for name in names.split()}
+    fonts |= {f"fonts-{name}": licence for licence, names in LANGUAGE_FONTS.items() for name in names.split()}
     words = {name: licence for licence, names in WORDS.items() for name in names.split()}
     return dict(sorted((fonts | words).items()))
 
 
-def fetch(output: Path, names: Sequence[str] | None = None) -> None:
-    """Download the packages, and copy their fonts and word lists into the folder.
+def is_language_font(name: str) -> bool:
+    """Whether a package comes only with --languages, or by its name."""
+    return any(name == f"fonts-{short}" for names in LANGUAGE_FONTS.values() for short in names.split())
+
+
+def fetch(output: Path, names: Sequence[str] = ()) -> None:
+    """Download the packages, by default all but those of languages, and copy their fonts and word lists.
 
     Raises:
         RuntimeError: apt-get or dpkg-deb is missing or fails, or it offers none of the packages.
         ValueError: one of the names is not in the tables above.
     """
     licences = known_packages()
-    unknown = sorted(set(names or ()) - licences.keys())
+    unknown = sorted(set(names) - licences.keys())
     if unknown:
         raise ValueError(
             f"--packages: {', '.join(unknown)} is not known; tools/fetch_fonts.py lists what is, with its licence."
@@ -131,7 +160,7 @@ def fetch(output: Path, names: Sequence[str] | None = None) -> None:
             raise RuntimeError(
                 f"{tool} is missing: this needs Debian or Ubuntu; elsewhere, collect font files yourself."
             )
-    wanted = list(names or licences)
+    wanted = list(dict.fromkeys(names)) or [name for name in licences if not is_language_font(name)]
     offered = offered_packages(wanted)
     absent = [name for name in wanted if name not in offered]
     if absent:
@@ -169,8 +198,11 @@ def unpack(name: str, folder: Path, output: Path) -> tuple[str, int]:
     # Links are second names of files that are copied anyway.
     files = [path for path in sorted((folder / "files").rglob("*")) if path.is_file() and not path.is_symlink()]
     if name.startswith("fonts-"):
-        target = output / "fonts" / name
-        chosen = {path.name: path for path in files if path.suffix.lower() in FONT_SUFFIXES}
+        folder_name, suffixes = ("fonts", FONT_SUFFIXES)
+        if is_language_font(name):
+            folder_name, suffixes = "language_fonts", (*FONT_SUFFIXES, ".ttc")
+        target = output / folder_name / name
+        chosen = {path.name: path for path in files if path.suffix.lower() in suffixes}
     else:
         target = output / "words"
         chosen = {f"{path.name}.txt": path for path in files if path.parent.name == "dict"}

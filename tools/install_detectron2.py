@@ -4,6 +4,7 @@
 Usage: /path/to/your/python tools/install_detectron2.py
 """
 
+import argparse
 import importlib.metadata
 import os
 import shutil
@@ -13,7 +14,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-REQUIREMENT = Path(__file__).resolve().parents[1] / "requirements-detectron2.txt"
+REQUIREMENT = Path(__file__).with_name("requirements-detectron2.txt")
 PACKAGE = "sal_detectron2"
 # The wheel also holds a folder "tools", which would shadow other modules of that name.
 WANTED = ("detectron2", f"{PACKAGE}-*.dist-info")
@@ -82,4 +83,5 @@ def main() -> str | None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # --help, and nothing else
     sys.exit(main())

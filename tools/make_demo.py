@@ -5,7 +5,6 @@ This shows that every part works on this machine, from drawing and training to f
 The spotter is an overfit on its own scenes and reads nothing else.
 """
 
-import argparse
 import hashlib
 import logging
 import sys
@@ -21,7 +20,8 @@ from detectron2.utils.logger import setup_logger
 from tqdm import tqdm
 
 import dld_spotter
-from dld_spotter import load_cfg
+from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.config import ConfigFiles, load_cfg
 from dld_spotter.data.synthetic import Scene, draw_scene
 from dld_spotter.data.text_json import register_custom, write_text_json
 from dld_spotter.engine import Trainer
@@ -80,7 +80,7 @@ def draw_scenes(folder: Path) -> tuple[list[Path], list[Scene]]:
     return paths, scenes
 
 
-def demo_cfg(config_file: str, folder: Path, opts: Sequence[str]) -> CfgNode:
+def demo_cfg(config_file: ConfigFiles, folder: Path, opts: Sequence[str]) -> CfgNode:
     """The config with the drawn scenes as a data set of the user's own."""
     cfg = load_cfg(config_file, opts)
     cfg.DATASETS.CUSTOM = [[DATASET, str(folder / "scenes"), str(folder / "scenes.json")]]
@@ -136,12 +136,12 @@ def report(paths: Sequence[Path], scenes: Sequence[Scene], records: Sequence[dic
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0, or 1 when fewer than nine words in ten were read (CPUs differ in the last digits, and so do runs)."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config-file", default=str(ROOT / "configs" / "demo.yaml"))
+    parser = ConfigArgumentParser(description=__doc__)
+    parser.add_config_file(required=False, help="(default: configs/demo.yaml)")
     parser.add_argument(
         "--output", type=Path, default=Path("output") / "demo", help="folder of everything that is made"
     )
-    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="changes to the config")
+    parser.add_overrides()
     args = parser.parse_args(argv)
     start = time.monotonic()
     # Detectron2 calls something that new versions of torch warn of; it would stand in the middle of the progress bar.
@@ -149,12 +149,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     paths, scenes = draw_scenes(args.output)
     print(f"Drew {len(paths)} scenes with {sum(map(len, WORDS))} words: {paths[0].parent}")
-    cfg = demo_cfg(args.config_file, args.output, args.opts)
+    cfg = demo_cfg(args.config_file or ROOT / "configs" / "demo.yaml", args.output, args.opts)
     weights = trained_weights(cfg)
 
     results = TextPredictor(cfg, str(weights))([str(path) for path in paths])
     for result in results:
-        result.save(args.output)
+        result.save(args.output, overwrite=True)  # this folder is the demo's own
     print("Reading the scenes:")
     score = report(paths, scenes, [result.to_dict() for result in results]).scores["e2e_none"]
     print(

@@ -5,21 +5,38 @@ Fonts and words come from tools/fetch_fonts.py, or are your own:
 
     python tools/fetch_fonts.py --output datasets/synthetic_sources
     python tools/make_synthetic.py --sources datasets/synthetic_sources --output datasets/synthetic/train --count 10000
+
+Words of another language (one a line; for Chinese and Japanese, bring fonts with fetch_fonts.py --languages):
+
+    python tools/make_synthetic.py --sources datasets/synthetic_sources --words greek.txt --output datasets/greek
 """
 
 import argparse
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from dld_spotter.data.synthetic.fonts import find_faces
+from dld_spotter.data.charset import Charset
+from dld_spotter.data.synthetic.coverage import Coverage, characters_of, describe_characters, match_fonts
+from dld_spotter.data.synthetic.fonts import FontFace, find_faces
 from dld_spotter.data.synthetic.generate import SceneSource, generate_scenes
 from dld_spotter.data.synthetic.style import STYLES
-from dld_spotter.data.synthetic.vocabulary import SPLITS, read_word_list
+from dld_spotter.data.synthetic.vocabulary import SPLITS, read_any_words, read_word_list, unusable_reason
+
+ASCII_CHARSET = "printable95"
+LISTED = 10  # fonts or words named in a message
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Defaults beside each option, and the commands of the epilogue as they are."""
 
 
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=__doc__.split("\n", 1)[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=__doc__.split("\n", 1)[0],
+        epilog=__doc__.split("\n", 2)[2],
+        formatter_class=_HelpFormatter,
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for images/ and scenes.json")
     parser.add_argument("--count", type=int, default=1000, help="number of scenes")
@@ -32,8 +49,16 @@ def get_parser() -> argparse.ArgumentParser:
         "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="pixels; the style's if not given"
     )
     parser.add_argument("--sources", type=Path, help="folder that tools/fetch_fonts.py made: fonts/ and words/")
-    parser.add_argument("--fonts", type=Path, nargs="+", default=[], help="further folders of .ttf and .otf files")
-    parser.add_argument("--words", type=Path, nargs="+", default=[], help="further word lists, one word a line")
+    parser.add_argument(
+        "--fonts", type=Path, nargs="+", default=[], help="further folders of .ttf, .otf and .ttc files"
+    )
+    parser.add_argument(
+        "--words",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="your own word lists in any language, one word a line, in place of the English ones of --sources",
+    )
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same scenes")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; 0: only this one")
     return parser
@@ -45,22 +70,84 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.count < 1 or args.first < 0 or args.workers < 0:
         parser.error("--count must be at least 1; --first and --workers at least 0.")
-    fonts, lists = list(args.fonts), list(args.words)
-    if args.sources:
-        fonts.append(args.sources / "fonts")
-        lists += sorted((args.sources / "words").glob("*.txt"))
-    if not fonts or not lists:
+    folders, english = font_folders(args), not args.words
+    lists = args.words or (sorted((args.sources / "words").glob("*.txt")) if args.sources else [])
+    if not folders or not lists:
         parser.error("no fonts or no words: give --sources (see tools/fetch_fonts.py), or --fonts and --words.")
     style = STYLES[args.style]
     style = style.resized(*args.size) if args.size else style
-    words = list(dict.fromkeys(word for path in lists for word in read_word_list(path)))
-    faces = find_faces(fonts, args.split)
-    print(f"{len(faces)} fonts, {len(words)} words (of both splits)")
-    source = SceneSource(faces, words, args.split, style, args.seed)
-    info = {"description": f"drawn scenes, style {args.style}, split {args.split}", "seed": args.seed}
-    path = generate_scenes(source, args.output, range(args.first, args.first + args.count), args.workers, info)
+    try:
+        words = read_lists(lists, english)
+        faces = find_faces(folders, args.split, () if english else characters_of(words))
+        if not english:
+            coverage = match_fonts(faces, words)
+            report(coverage)
+            faces, words = coverage.faces, coverage.words
+        source = SceneSource(faces, words, args.split, style, args.seed, english)
+        print(f"{len(faces)} fonts, {len(words)} words (of both splits)")
+        info = {"description": f"drawn scenes, style {args.style}, split {args.split}", "seed": args.seed}
+        path = generate_scenes(source, args.output, range(args.first, args.first + args.count), args.workers, info)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     print(f"{path}: images in {args.output / 'images'}")
+    print(f"their characters: MODEL.TEXT.CHARSET {write_charset(args.output, words, faces)}")
     return 0
+
+
+def font_folders(args: argparse.Namespace) -> list[Path]:
+    """Where fonts are looked for; the fonts of languages belong to words of one's own."""
+    folders = list(args.fonts)
+    if args.sources:
+        folders.append(args.sources / "fonts")
+        languages = args.sources / "language_fonts"
+        folders += [languages] if args.words and languages.is_dir() else []
+    return folders
+
+
+def read_lists(paths: Sequence[Path], english: bool) -> list[str]:
+    """The words of all lists, each once; lines that cannot be drawn are counted and named."""
+    words: dict[str, None] = {}
+    for path in paths:
+        if english:
+            words |= dict.fromkeys(read_word_list(path))
+            continue
+        usable, others = read_any_words(path)
+        words |= dict.fromkeys(usable)
+        if others:
+            named = "; ".join(f"'{line[:30]}' {unusable_reason(line)}" for line in others[:LISTED])
+            print(f"{path}: {len(others)} of {len(usable) + len(others)} lines are left out, e.g. {named}")
+    return list(words)
+
+
+def report(coverage: Coverage) -> None:
+    """Say which fonts lack which characters, and which words no font draws."""
+    for faces, what in (
+        (coverage.left_out, "draw fewer than a quarter of the words and are left out"),
+        ([face for face in coverage.faces if face in coverage.lacking], "lack some characters of the words"),
+    ):
+        if faces:
+            print(f"{len(faces)} fonts {what}:")
+            for face in faces[:LISTED]:
+                print(f"  {face.family} {face.style} lacks {describe_characters(coverage.lacking[face])}")
+            if len(faces) > LISTED:
+                print(f"  and {len(faces) - LISTED} more")
+    if coverage.undrawable:
+        total = len(coverage.undrawable) + len(coverage.words)
+        named = ", ".join(coverage.undrawable[:LISTED])
+        print(f"{len(coverage.undrawable)} of {total} words are left out because no font can draw them, e.g. {named}")
+
+
+def write_charset(output: Path, words: Sequence[str], faces: Sequence[FontFace]) -> str:
+    """The name of a charset with all characters that the scenes may have; one that is not built in is written."""
+    built_in = Charset.load(ASCII_CHARSET).characters
+    drawn = frozenset().union(*(face.characters for face in faces))
+    others = sorted((characters_of(words) & drawn).difference(built_in))
+    if not others:
+        return ASCII_CHARSET
+    path = output / "charset.txt"
+    path.write_text("".join([*built_in, *others]) + "\n", encoding="utf-8")
+    return str(path)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the environment that `make demo` and `make test` run in, or returns at once when it is there and unchanged.
+# Makes the environment that `make demo` runs in, or returns at once when it is there and unchanged. With the argument
+# "docs", what `make docs` and `make test` need on top is there as well.
 # PYTHON: the interpreter to make it with (default: the first of python3.11, python3.12, python3 that fits).
 # VENV: its folder (default: .venv in the project).
 set -euo pipefail
@@ -7,7 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 venv="${VENV:-.venv}"
 stamp="$venv/.requirements-installed"
-requirements=(requirements.txt requirements-dev.txt requirements-detectron2.txt setup.py)
+with_docs="${1:-}"
+requirements=(requirements.txt requirements-dev.txt tools/requirements-detectron2.txt setup.py pyproject.toml)
 
 say() { echo "setup: $*"; }
 stop() {
@@ -82,12 +84,22 @@ imports="$imports, tensorboard, fvcore, iopath, omegaconf, hydra, pycocotools.ma
 exec 9<"${BASH_SOURCE[0]}" # two makes at once: the second one waits
 if command -v flock >/dev/null; then flock 9; fi
 
-if [[ -e "$stamp" && "$(cat "$stamp")" == "$(fingerprint)" ]] && works ''; then
+# What the documentation needs is installed on top, so that `make demo` does without it.
+finish() {
+    if [[ "$with_docs" && "$(cat "$stamp-docs" 2>/dev/null)" != "$(sha256sum requirements-docs.txt)" ]]; then
+        say "installing what the documentation needs"
+        "${pip[@]}" -r requirements-docs.txt
+        sha256sum requirements-docs.txt >"$stamp-docs"
+    fi
     exit 0
+}
+
+if [[ -e "$stamp" && "$(cat "$stamp")" == "$(fingerprint)" ]] && works ''; then
+    finish
 fi
 
 python="$(find_python)"
-rm -f "$stamp"
+rm -f "$stamp" "$stamp-docs"
 install_requirements
 if ! works "$imports"; then
     # A kill in the middle of an installation can leave half a package that pip takes for a whole one.
@@ -102,3 +114,4 @@ fi
 "${pip[@]}" --no-build-isolation --no-deps -e .
 fingerprint >"$stamp"
 say "done"
+finish

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Sort the words that a model did not read right: not found, read at too low a resolution, or misread.
 
-    python tools/sort_failures.py --config-file configs/synthetic/7_DLD_gamma0.1.yaml --data-set drawn_test \\
+    python tools/sort_failures.py --config-file synthetic-dld --data-set drawn_test \\
         --output output/failures --limit 50 MODEL.WEIGHTS output/synthetic/7_dld_gamma0.1/model_final.pth
 
 Writes failures.json with an entry for each word and failures.png with some of them. Kinds: "detection" (no detection
@@ -21,12 +21,13 @@ from pathlib import Path
 from dld_spotter import load_cfg
 from dld_spotter.analysis.failure_sheet import choose_failures, draw_sheet
 from dld_spotter.analysis.failures import CHOSEN, FailureReport, find_failures
+from dld_spotter.command_line import ConfigArgumentParser
 from dld_spotter.results import write_image
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config-file", required=True, metavar="FILE")
+    parser = ConfigArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_config_file()
     parser.add_argument("--data-set", required=True, metavar="NAME", help="registered, or in DATASETS.CUSTOM")
     parser.add_argument(
         "--output", required=True, type=Path, metavar="FOLDER", help="of failures.json and failures.png"
@@ -35,9 +36,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--drawn", type=int, default=40, metavar="N", help="failures drawn at most (default: %(default)s)"
     )
-    parser.add_argument(
-        "opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="changes of the config, such as MODEL.WEIGHTS FILE"
-    )
+    parser.add_overrides()
     return parser
 
 

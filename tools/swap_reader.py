@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dld_spotter.engine.weights_file import check_weights, read_checkpoint, write_whole
+
 READER = "roi_heads.text_head."
 STUDENT = "student."
 
@@ -32,16 +34,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """The weights of a checkpoint.
 
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: the file is no checkpoint of a spotter.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # of many kinds
-        raise ValueError(f"{path} cannot be read as a checkpoint; is it complete?") from error
-    weights = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(weights, dict) or not any(name.startswith((READER, STUDENT + READER)) for name in weights):
+    weights = read_checkpoint(path).get("model")
+    check_weights(weights, str(path))
+    if not any(name.startswith((READER, STUDENT + READER)) for name in weights):
         raise ValueError(f"{path} has no weights {READER}*: is it a checkpoint of a Mask R-CNN spotter?")
     return weights
 
@@ -71,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(argv)
     try:
         joined = swap(read_weights(args.detector), read_weights(args.reader))
-        torch.save({"model": joined}, args.output)
+        write_whole(args.output, lambda stream: torch.save({"model": joined}, stream))
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -28,6 +28,7 @@ from detectron2.utils.logger import setup_logger
 from tqdm import tqdm
 
 from dld_spotter import Charset, load_cfg
+from dld_spotter.command_line import ConfigArgumentParser
 from dld_spotter.data.loader import build_text_train_loader
 from dld_spotter.data.text_json import register_custom, require_dataset
 from dld_spotter.image_io import ImageError, read_image
@@ -39,9 +40,9 @@ GAP = 6  # pixels between them
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ConfigArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", required=True, choices=("annotation", "dataloader"))
-    parser.add_argument("--config-file", default=str(BASE_CONFIG), metavar="FILE", help="(default: %(default)s)")
+    parser.add_config_file(required=False, help=f"(default: {BASE_CONFIG.name})")
     parser.add_argument(
         "--dataset",
         action="append",
@@ -51,7 +52,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output-dir", required=True, metavar="FOLDER")
     parser.add_argument("--num", type=int, default=16, metavar="N", help="pictures (default: %(default)s)")
     parser.add_argument("--sheet", action="store_true", help="also put them side by side into sheet.png")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="changes of the config")
+    parser.add_overrides()
     return parser
 
 
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def visualize(args: argparse.Namespace) -> int:
-    cfg = load_cfg(args.config_file, args.opts)
+    cfg = load_cfg(args.config_file or BASE_CONFIG, args.opts)
     register_custom(cfg)
     cfg.DATASETS.TRAIN = tuple(args.dataset or cfg.DATASETS.TRAIN or (entry[0] for entry in cfg.DATASETS.CUSTOM))
     if args.num < 1 or not cfg.DATASETS.TRAIN:

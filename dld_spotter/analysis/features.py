@@ -11,7 +11,7 @@ from detectron2.evaluation import inference_context
 from detectron2.structures import ImageList
 from torch import Tensor
 
-from dld_spotter.modeling.rescale import rescale_images, rescale_words
+from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
 from dld_spotter.modeling.spotter import Spotter, readable_words
 
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from dld_spotter.modeling.dld import DLDSpotter
-from dld_spotter.modeling.rescale import rescale_images
-from dld_spotter.modeling.spotter import Spotter, Workload
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.dld.rescaling import rescale_images
+from dld_spotter.modeling.spotter import Spotter
+from dld_spotter.modeling.spotter_parts import CountableSpotter, Workload, require
 
 GIGA = 10**9
 # The paper's tables divide fvcore's multiply-adds by this, and call the result GFLOPS.
@@ -87,7 +88,7 @@ def count_multiply_adds(run: Callable[[], object], module: nn.Module, parts: Par
     Args:
         run: what is counted.
         module: the network, whose submodules tell the parts.
-        parts: as ``Spotter.cost_parts``; an operation belongs to the innermost module that runs.
+        parts: as ``CountableSpotter.cost_parts``; an operation belongs to the innermost module that runs.
     """
     counts = dict.fromkeys([*parts, OTHER], 0)
     running = [OTHER]
@@ -142,6 +143,7 @@ class CostModel:
                 f"{type(student).__name__} cannot be counted: it is no Spotter. Known are MODEL.META_ARCHITECTURE "
                 "DLDSpotter and the spotters that MODEL.DLD.SPOTTER can name."
             )
+        require(student, CountableSpotter, "its costs cannot be counted")
         self.work = work
         self.parts = dict(student.cost_parts)
         self._student = _on_meta(student)
@@ -186,7 +188,7 @@ class CostModel:
         key = (spotter, work, *images.tensor.shape)
         if key not in self._counted:
             parts = spotter.cost_parts
-            self._counted[key] = count_multiply_adds(lambda: spotter.rehearse(images, work), spotter, parts)
+            self._counted[key] = count_multiply_adds(lambda: spotter.dry_run(images, work), spotter, parts)
         return self._counted[key]
 
     def _images(self, size: Size) -> ImageList:

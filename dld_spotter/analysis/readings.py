@@ -29,7 +29,7 @@ from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.evaluation.ground_truth import PredictedImage, to_points
 from dld_spotter.evaluation.protocol import ReadWord
 from dld_spotter.evaluation.recognition import word_pairs
-from dld_spotter.modeling.spotter import Workload
+from dld_spotter.modeling.spotter_parts import Workload
 from dld_spotter.results import to_words
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from detectron2.evaluation import inference_context
 from torch import nn
 
 from dld_spotter.analysis.flops import CostModel, Size
-from dld_spotter.modeling.dld import DLDSpotter
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 
 
 @torch.no_grad()

@@ -239,11 +239,10 @@ def build_augmentations(cfg: CN, is_train: bool) -> list[T.Augmentation]:
     augmentations = []
     crop = cfg.INPUT.WORD_CROP
     if crop.ENABLED:
-        augmentations.append(WordCrop(crop.PROBABILITY, crop.MIN_RATIO, crop.TRIES))
-    jitter = cfg.INPUT.COLOR_JITTER
-    if jitter.BRIGHTNESS or jitter.CONTRAST or jitter.SATURATION:
+        augmentations.append(WordCrop(crop.PROBABILITY, crop.MIN_RATIO))
+    if any(cfg.INPUT.COLOR_JITTER):
         # Before the rotation, whose black corners then stay black and do not darken the mean grey.
-        augmentations.append(ColorJitter(jitter.BRIGHTNESS, jitter.CONTRAST, jitter.SATURATION, cfg.INPUT.FORMAT))
+        augmentations.append(ColorJitter(*cfg.INPUT.COLOR_JITTER, cfg.INPUT.FORMAT))
     size = (cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING)
     augmentations.append(ResizeRotate(*size, max_angle=cfg.INPUT.ROTATION))
     return augmentations

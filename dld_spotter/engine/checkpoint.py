@@ -2,37 +2,58 @@
 
 import logging
 import os
-import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
+from urllib.parse import parse_qs
 
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.modeling.backbone.resnet import BottleneckBlock
-from torch import Tensor, nn
+from torch import nn
 
-from dld_spotter.data.charset import NUM_SPECIAL
+from dld_spotter.engine.charset_change import (
+    CHARSET_SUFFIX,
+    check_code_points,
+    describe_difference,
+    keep_shared_rows,
+)
+from dld_spotter.engine.torchvision_weights import (
+    is_torchvision_resnet,
+    remind_of_torchvision_input,
+    torchvision_to_detectron2,
+)
+from dld_spotter.engine.weights_file import check_weights, read_checkpoint, write_whole
+from dld_spotter.engine.weights_match import Leftovers, describe_misfit, inference_names, whole_parts
 
 logger = logging.getLogger(__name__)
 
-CHARSET_SUFFIX = ".charset_code_points"
+TAG = "last_checkpoint"  # the file that names what --resume loads
+# How a folder of weights names its config: an exported model's, a training run's.
+_CONFIGS = ("model.yaml", "config.yaml")
 
 
 class TextCheckpointer(DetectionCheckpointer):
     """Detectron2's checkpointer, with these differences.
 
     * A file is written under another name and then renamed, so that a kill never leaves half a checkpoint behind.
+    * Nothing in a file is run, and ``last_checkpoint`` names files beside it only (see ``weights_file``).
+    * Weights of another network are an error (see ``weights_match``).
     * The charset in a checkpoint is compared with the model's.
     * torchvision's ImageNet ResNets load into Detectron2's.
     * A model with a method ``adapt_weights`` may rename what a file holds, as DLDSpotter does with a plain spotter's.
-    * A file that is missing, damaged or fits nowhere is an error that names it.
+    * A file that is missing or damaged is an error that names it.
 
     Args:
         model: the model, or its DistributedDataParallel wrapper.
         save_dir: folder of the checkpoints, on a local disk.
-        on_charset_change: "error", or "reinit": load the rest, and leave the layers sized by the charset as they are.
+        on_charset_change: "error", or "reinit": load the rest, and of the layers sized by the charset the rows of
+            the characters that both have.
+        complete: whether a file must hold all that predictions depend on; by default for models in evaluation mode.
+        fresh: how the names of tensors begin that are not loaded, whatever a file holds of them.
         save_to_disk: whether this process writes; by default the main process does.
         checkpointables: further objects with ``state_dict`` and ``load_state_dict``.
+
+    Attributes:
+        untouched: names of the model's tensors that the last file did not hold.
     """
 
     def __init__(
@@ -41,6 +62,8 @@ class TextCheckpointer(DetectionCheckpointer):
         save_dir: str = "",
         *,
         on_charset_change: str = "error",
+        complete: bool | None = None,
+        fresh: tuple[str, ...] = (),
         save_to_disk: bool | None = None,
         **checkpointables: Any,
     ):
@@ -48,6 +71,9 @@ class TextCheckpointer(DetectionCheckpointer):
             raise ValueError(f"MODEL.TEXT.ON_CHARSET_CHANGE is '{on_charset_change}'; use 'error' or 'reinit'.")
         super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
         self.on_charset_change = on_charset_change
+        self.complete = not model.training if complete is None else complete
+        self.fresh = fresh
+        self.untouched: frozenset[str] = frozenset()
         self._file = ""  # what is being loaded, for messages
         self._continues_run = False
 
@@ -63,14 +89,31 @@ class TextCheckpointer(DetectionCheckpointer):
         content |= {key: value.state_dict() for key, value in self.checkpointables.items()}
         path = os.path.join(self.save_dir, f"{name}.pth")
         logger.info("Saving checkpoint to %s", path)
-        _write_whole(path, lambda stream: torch.save(content | extra, stream))
+        write_whole(path, lambda stream: torch.save(content | extra, stream))
         if tag:
             self.tag_last_checkpoint(os.path.basename(path))
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Note in the file ``last_checkpoint`` what ``--resume`` shall load."""
-        path = os.path.join(self.save_dir, "last_checkpoint")
-        _write_whole(path, lambda stream: stream.write(last_filename_basename.encode()))
+        write_whole(os.path.join(self.save_dir, TAG), lambda stream: stream.write(last_filename_basename.encode()))
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is anything to resume in the folder."""
+        return os.path.lexists(os.path.join(self.save_dir, TAG))
+
+    def get_checkpoint_file(self) -> str:
+        """The file that ``--resume`` shall load; empty if there is none.
+
+        Raises:
+            ValueError: ``last_checkpoint`` names no file beside it.
+        """
+        tag = os.path.join(self.save_dir, TAG)
+        if not os.path.lexists(tag):
+            return ""
+        name = _read_tag(tag)
+        if os.path.basename(name) != name or not name.endswith((".pth", ".pkl")) or "?" in name:
+            raise ValueError(f"{tag} must hold the name of a checkpoint beside it, but holds {name!r}; correct it.")
+        return os.path.join(self.save_dir, name)
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """As the parent.
@@ -82,7 +125,7 @@ class TextCheckpointer(DetectionCheckpointer):
         Raises:
             FileNotFoundError: there is no such file.
             OSError: an address cannot be downloaded.
-            ValueError: the file is no checkpoint, fits nowhere in the model, or has another charset.
+            ValueError: the file is no checkpoint, is one of another network, or has another charset.
         """
         if path:
             path = self._local_path(path)
@@ -108,46 +151,94 @@ class TextCheckpointer(DetectionCheckpointer):
         return f"{local}?{query}" if query else local
 
     def _load_file(self, filename: str) -> dict[str, Any]:
-        checkpoint = read_checkpoint(filename, super()._load_file)
-        if not isinstance(checkpoint.get("model"), dict):
-            raise ValueError(f"{filename} is no checkpoint: it holds no dictionary of weights.")
-        if _is_torchvision_resnet(checkpoint["model"]):
+        # The optimiser keeps what it is given, and the file may go: a run that goes on reads it whole.
+        checkpoint = read_checkpoint(filename, mapped=not self._continues_run)
+        lacking = self.checkpointables.keys() - checkpoint.keys() if self._continues_run else set()
+        if lacking:
+            raise ValueError(
+                f"{filename} holds no state of a training ({', '.join(sorted(lacking))}), so that none can go on from "
+                f"it; start one with MODEL.WEIGHTS {filename}."
+            )
+        if "model" not in checkpoint:
+            checkpoint = {"model": checkpoint}
+        check_weights(checkpoint["model"], filename)
+        queries = parse_qs(self._parsed_url_during_load.query)
+        if queries.pop("matching_heuristics", ["False"]) == ["True"]:
+            checkpoint["matching_heuristics"] = True
+        if queries:
+            raise ValueError(f"{filename}: after '?' only matching_heuristics=True may follow, not {queries}.")
+        if is_torchvision_resnet(checkpoint["model"]):
             checkpoint = {
                 "model": torchvision_to_detectron2(checkpoint["model"]),
                 "__author__": "torchvision",
                 "matching_heuristics": True,
             }
-            _remind_of_torchvision_input(self.model)
+            remind_of_torchvision_input(self.model)
         if hasattr(self.model, "adapt_weights"):
             checkpoint["model"] = self.model.adapt_weights(checkpoint["model"])
+        if self.fresh:
+            kept = {name: value for name, value in checkpoint["model"].items() if not name.startswith(self.fresh)}
+            checkpoint["model"] = kept
         return checkpoint
 
     def _load_model(self, checkpoint: dict[str, Any]):
-        weights = checkpoint["model"]
+        weights, foreign = checkpoint["model"], bool(checkpoint.keys() & {"__author__", "matching_heuristics"})
         self._check_charset(weights)
         incompatible = super()._load_model(checkpoint)  # takes "model" out of the checkpoint
         wanted = self.model.state_dict().keys()
-        left = set(incompatible.missing_keys) | {name for name, *_ in incompatible.incorrect_shapes}
-        loaded = len(wanted) - len(left & wanted)
+        shapes = {name: (found, expected) for name, found, expected in incompatible.incorrect_shapes}
+        self.untouched = frozenset({*incompatible.missing_keys, *shapes} & wanted)
+        loaded = len(wanted) - len(self.untouched)
         if not loaded:
             raise ValueError(
                 f"nothing in {self._file} fits the model: it holds {_some(weights)}, the model has {_some(wanted)}. "
-                "Is the config the one that the checkpoint was trained with?"
+                f"{self._advice()}"
             )
+        fresh = {name for name in wanted if name.startswith(self.fresh or "\0")}
+        left = Leftovers(self.untouched, frozenset(incompatible.unexpected_keys), shapes, frozenset(fresh))
+        self._check_match(left, foreign)
         logger.info(
-            "%s: %d of the model's %d tensors loaded, %d keep their initial values (%d of them for another shape); "
-            "%d in the file are not used.",
+            "%s: %d of the model's %d tensors loaded%s; %d in the file are not used.",
             self._file,
             loaded,
             len(wanted),
-            len(wanted) - loaded,
-            len(incompatible.incorrect_shapes),
+            self._describe_fresh(),
             len(incompatible.unexpected_keys),
         )
         return incompatible
 
+    def _check_match(self, left: Leftovers, foreign: bool) -> None:
+        """Raise ValueError for weights of another network."""
+        wanted: Iterable[str] = inference_names(self.model) if self.complete else ()
+        if self._continues_run:
+            wanted = self.model.state_dict().keys()
+        clauses = describe_misfit(self.model, left, foreign=foreign, wanted=wanted)
+        if clauses:
+            more = f"; and {len(clauses) - 3} more" if len(clauses) > 3 else ""
+            raise ValueError(
+                f"{self._file} is a checkpoint of another network: {'; '.join(clauses[:3])}{more}. {self._advice()}"
+            )
+
+    def _advice(self) -> str:
+        """What fits the file."""
+        folder = os.path.dirname(self._file)
+        configs = [path for name in _CONFIGS if os.path.isfile(path := os.path.join(folder, name))]
+        if configs:
+            return f"What it is stands in {configs[0]}: the MODEL section must be the same."
+        return "Use the config that it was trained with."
+
+    def _describe_fresh(self) -> str:
+        parts = whole_parts(self.model, self.untouched)
+        if not parts:
+            return ""
+        named = ", ".join(parts[:8]) + (f" and {len(parts) - 8} more" if len(parts) > 8 else "")
+        return f", {len(self.untouched)} keep their initial values ({named})"
+
+    def _log_incompatible_keys(self, incompatible: Any) -> None:
+        """Nothing: ``_load_model`` says in one line what the parent would list name by name."""
+
     def _check_charset(self, weights: dict[str, Any]) -> None:
-        """Raise for another charset, or take what depends on it out of the weights, in place."""
+        """Raise for another charset, or make what depends on it fit the model's, in place."""
         for name, expected in self.model.state_dict().items():
             if not name.endswith(CHARSET_SUFFIX):
                 continue
@@ -155,6 +246,7 @@ class TextCheckpointer(DetectionCheckpointer):
             found = None if key is None else torch.as_tensor(weights[key])
             if found is None or (found.shape == expected.shape and torch.equal(found, expected.to(found))):
                 continue
+            check_code_points(found, f"{self._file}: {key}")
             difference = f"{self._file} was trained with other characters: {describe_difference(found, expected)}"
             if self._continues_run:
                 raise ValueError(
@@ -164,110 +256,22 @@ class TextCheckpointer(DetectionCheckpointer):
             if self.on_charset_change == "error":
                 raise ValueError(
                     f"{difference} Set MODEL.TEXT.CHARSET to the characters of the checkpoint, or "
-                    "MODEL.TEXT.ON_CHARSET_CHANGE to 'reinit' to train the character layers afresh."
+                    "MODEL.TEXT.ON_CHARSET_CHANGE to 'reinit' to train the new characters afresh."
                 )
-            dropped = [name, *charset_parameters(self.model, name)]
-            prefix = key.removesuffix(name)
-            for dependent in dropped:
-                weights.pop(prefix + dependent, None)
-            logger.warning("%s Not loaded: %s.", difference, ", ".join(dropped))
+            kept = keep_shared_rows(weights, self.model, name, key.removesuffix(name))
+            logger.warning(
+                "%s Of %s, the rows of shared characters are loaded; the others keep their initial values.",
+                difference,
+                ", ".join(kept) or "its layers none",
+            )
 
 
-def read_checkpoint(path: str, load: Callable[[str], Any] | None = None) -> dict[str, Any]:
-    """The content of a checkpoint file, on the CPU.
-
-    Args:
-        load: how the file is read; by default as tensors that are fetched from the disk only when used.
-
-    Raises:
-        ValueError: the file is damaged, or no checkpoint.
-    """
-    try:
-        content = load(path) if load else torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except Exception as error:  # damaged files make the readers raise nearly anything
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}: {reason}); it may be damaged or not "
-            "completely copied. Copy it again, or use an earlier one."
-        ) from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is no checkpoint: it holds a {type(content).__name__}, not a dictionary of weights.")
-    return content
-
-
-def charset_parameters(model: nn.Module, buffer_name: str) -> list[str]:
-    """Names of the parameters whose size depends on a charset: embeddings of and projections to its tokens.
-
-    Args:
-        buffer_name: the charset's buffer; the modules beside it are looked through.
-    """
-    head_name = buffer_name.removesuffix(CHARSET_SUFFIX)
-    head = model.get_submodule(head_name)
-    tokens = len(model.get_buffer(buffer_name)) + NUM_SPECIAL
-    names = []
-    for module_name, module in head.named_modules():
-        # A hidden layer that happens to be as wide as the charset is counted too, which only costs some training.
-        if tokens in (getattr(module, "num_embeddings", None), getattr(module, "out_features", None)):
-            names += [f"{head_name}.{module_name}.{name}" for name, _ in module.named_parameters(recurse=False)]
-    return names
-
-
-def describe_difference(found: Tensor, expected: Tensor) -> str:
-    """What distinguishes the characters of a checkpoint (code points) from the model's, in words."""
-    found, expected = ([chr(code) for code in codes.tolist()] for codes in (found, expected))
-    lacking = [c for c in found if c not in expected]
-    added = [c for c in expected if c not in found]
-    sizes = f"it has {len(found)}, the config {len(expected)}"
-    if not lacking and not added:
-        return f"{sizes}, the same ones in another order."
-    parts = [f"only in the checkpoint: {_quote(lacking)}"] if lacking else []
-    parts += [f"only in the config: {_quote(added)}"] if added else []
-    return f"{sizes}; {'; '.join(parts)}."
-
-
-def torchvision_to_detectron2(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a torchvision ResNet under the names of Detectron2's ResNet; the classifier is left out."""
-    renamed = {}
-    for key, value in weights.items():
-        if key.startswith("fc.") or key.endswith("num_batches_tracked"):
-            continue
-        name = re.sub(r"^layer(\d)", lambda match: f"res{int(match.group(1)) + 1}", key)
-        if name == key:
-            name = f"stem.{key}"
-        name = re.sub(r"\bbn(\d)\b", r"conv\1.norm", name)
-        name = name.replace("downsample.0", "shortcut").replace("downsample.1", "shortcut.norm")
-        renamed[name] = value
-    return renamed
-
-
-def _is_torchvision_resnet(weights: dict[str, Any]) -> bool:
-    return {"conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer4.0.conv1.weight"} <= weights.keys()
-
-
-def _remind_of_torchvision_input(model: nn.Module) -> None:
-    """Say what of a config does not suit torchvision's weights."""
-    if getattr(model, "input_format", None) == "BGR":
-        logger.warning(
-            "torchvision's weights expect RGB: set INPUT.FORMAT RGB, MODEL.PIXEL_MEAN [123.675,116.28,103.53] and "
-            "MODEL.PIXEL_STD [58.395,57.12,57.375]."
-        )
-    if any(isinstance(m, BottleneckBlock) and m.conv1.stride[0] > 1 for m in model.modules()):
-        logger.warning("torchvision's ResNets have their stride in the 3x3: set MODEL.RESNETS.STRIDE_IN_1X1 False.")
-
-
-def _write_whole(path: str, write: Callable) -> None:
-    """Write a file so that at every moment the old content or the new one stands under its name."""
-    unfinished = f"{path}.unfinished"
-    with open(unfinished, "wb") as stream:
-        write(stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(unfinished, path)
-
-
-def _quote(characters: list[str], at_most: int = 20) -> str:
-    shown = " ".join(repr(c)[1:-1] if c != " " else "(space)" for c in characters[:at_most])
-    return shown if len(characters) <= at_most else f"{shown} and {len(characters) - at_most} more"
+def _read_tag(path: str) -> str:
+    """The content of a ``last_checkpoint``; empty for a pipe or what is no text."""
+    if not os.path.isfile(path):
+        return ""
+    with open(path, "rb") as stream:
+        return stream.read(1000).decode(errors="replace").strip()
 
 
 def _some(names) -> str:

@@ -4,17 +4,18 @@ import os
 from pathlib import Path
 
 import torch
-from detectron2.config import CfgNode
+from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
 from torch import Tensor, nn
 
-from dld_spotter.config import check_cfg
+from dld_spotter.config import add_dld_config, check_cfg
 from dld_spotter.data.charset import Charset
-from dld_spotter.engine.checkpoint import CHARSET_SUFFIX, describe_difference, read_checkpoint
-from dld_spotter.modeling.dld import DLDSpotter
+from dld_spotter.engine.charset_change import CHARSET_SUFFIX, describe_difference
+from dld_spotter.engine.checkpoint import read_checkpoint
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 
 # Sections of a config that inference reads; the others hold the training run, with its files and folders.
-SECTIONS = ("MODEL", "INPUT", "TEST", "VERSION")
+SECTIONS = ("MODEL", "INPUT", "TEST")
 
 
 def export_model(
@@ -27,8 +28,8 @@ def export_model(
 ) -> tuple[Path, Path]:
     """Write ``model.pth`` and ``model.yaml``: a checkpoint without teacher, optimiser and schedule, and its config.
 
-    The config knows its weights by their name alone, and ``load_cfg`` looks for them beside it, so that the folder can
-    be moved. A charset that is not built in is written beside them.
+    The config holds what differs from the defaults. It knows its weights by their name alone, and ``load_cfg`` looks
+    for them beside it, so that the folder can be moved. A charset that is not built in is written beside them.
 
     Args:
         cfg: the config that the model was trained with.
@@ -68,7 +69,7 @@ def export_model(
         cfg.MODEL.TEXT.CHARSET = "charset.txt"
         (folder / "charset.txt").write_text("".join(charset.characters), encoding="utf-8")
     config = folder / "model.yaml"
-    config.write_text(_dump(cfg), encoding="utf-8")
+    config.write_text(dump_differences(cfg), encoding="utf-8")
     return path, config
 
 
@@ -134,8 +135,32 @@ def _without_numbers(cfg: CfgNode) -> nn.Module:
         return build_model(cfg)
 
 
-def _dump(cfg: CfgNode) -> str:
-    """YAML of the sections for inference; the device is left to the machine that loads it."""
-    kept = CfgNode({name: cfg[name] for name in SECTIONS}).clone()
-    kept.MODEL.pop("DEVICE")
+def dump_differences(cfg: CfgNode) -> str:
+    """YAML of what inference reads and where it differs from the defaults, and of the version of these defaults.
+
+    The device is left to the machine that loads it.
+    """
+    defaults = get_cfg()
+    add_dld_config(defaults)
+    kept = CfgNode({name: _differences(cfg[name], defaults[name]) for name in SECTIONS})
+    kept.MODEL.pop("DEVICE", None)
+    kept.MODEL.VERSION = defaults.MODEL.VERSION
+    kept = CfgNode({name: section for name, section in kept.items() if section})
     return f"# A trained {cfg.MODEL.META_ARCHITECTURE} for inference, written by tools/export_model.py.\n{kept.dump()}"
+
+
+def _differences(node: CfgNode, defaults: CfgNode) -> CfgNode:
+    """The keys of a node whose values are not the defaults, nested as in the node."""
+    found = {}
+    for key, value in node.items():
+        if not isinstance(value, CfgNode):
+            if _as_lists(value) != _as_lists(defaults[key]):
+                found[key] = value
+        elif inner := _differences(value, defaults[key]):
+            found[key] = inner
+    return CfgNode(found)
+
+
+def _as_lists(value: object) -> object:
+    """Nested tuples as the lists that YAML makes of them."""
+    return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value

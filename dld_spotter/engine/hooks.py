@@ -1,9 +1,8 @@
-"""What the trainer does beside its steps: random numbers that a restart repeats, the best checkpoint, drawn samples."""
+"""What the trainer does beside its steps: the temperature, the best checkpoint, drawn samples."""
 
 import logging
 import math
 import os
-import random
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,36 +12,22 @@ from detectron2.data import DatasetCatalog
 from detectron2.engine import HookBase
 from detectron2.evaluation import inference_context
 from detectron2.evaluation.testing import flatten_results_dict
-from detectron2.utils import comm
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.text_json import register_custom, require_dataset
-from dld_spotter.engine.checkpoint import TextCheckpointer, read_checkpoint
+from dld_spotter.engine.checkpoint import TextCheckpointer
+from dld_spotter.engine.weights_file import read_checkpoint
 from dld_spotter.image_io import read_image
+from dld_spotter.modeling.dld.selector.gumbel import temperature_at
 from dld_spotter.visualizer import TextVisualizer
 
 logger = logging.getLogger(__name__)
 
 # Longest side of a sample in TensorBoard, pixels.
 _SAMPLE_SIZE = 1024
-
-
-class SeedEachStep(HookBase):
-    """Seed Python, NumPy and torch before each step from the run's seed, the iteration and the process.
-
-    The state of the random generators therefore need not be in a checkpoint: a step draws the same numbers whether the
-    run was interrupted before it or not, and whatever an evaluation in between has drawn.
-    """
-
-    def before_step(self) -> None:
-        key = (self.trainer.cfg.SEED, self.trainer.iter, comm.get_rank())
-        seeds = np.random.SeedSequence(key).generate_state(3)
-        random.seed(int(seeds[0]))
-        np.random.seed(seeds[1])  # noqa: NPY002 (Detectron2 draws from NumPy's global generator)
-        torch.manual_seed(int(seeds[2]))  # of every GPU, too
 
 
 class TemperatureSchedule(HookBase):
@@ -61,7 +46,7 @@ class TemperatureSchedule(HookBase):
 
     def before_step(self) -> None:
         epoch = int(self.trainer.iter / self.iterations_per_epoch)
-        unwrapped(self.trainer.model).temperature.fill_(self.initial * self.decay**epoch)
+        unwrapped(self.trainer.model).temperature.fill_(temperature_at(epoch, self.initial, self.decay))
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -90,6 +75,7 @@ class BestCheckpoint(HookBase):
         self._warned = False
 
     def before_train(self) -> None:
+        self._seen = self._latest()[1]  # of a resumed run's log
         path = os.path.join(self.checkpointer.save_dir, f"{self.FILE}.pth")
         if self.trainer.start_iter == 0 or not os.path.isfile(path):
             return

@@ -3,13 +3,14 @@
 The selector's loss reaches the selector alone, and a frozen student reads an image at a scale always the same. So what
 each scale loses is measured once an image, and the selector learns to foresee these figures, at the price of the
 selector alone: for a first selector (a student begins as its teacher's copy), or for any gamma of a finished student,
-which is a shift of the logits by then. ``spotting_losses.py`` has another measure of what a scale loses.
+which is a shift of the logits by then. The formulas stand in ``modeling/dld/selector/regression.py``. Another measure
+of what a scale loses is in ``spotting_losses.py``.
 
 Shapes: M images, k candidate scales, B images a batch.
 """
 
-import copy
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,44 +18,36 @@ import torch
 from detectron2.evaluation import inference_context
 from detectron2.structures import ImageList
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from dld_spotter.data.charset import PAD
 from dld_spotter.data.loader import build_record_loader
-from dld_spotter.modeling.distillation.selector_loss import SMALLEST
-from dld_spotter.modeling.dld import DLDSpotter
-from dld_spotter.modeling.rescale import rescale_images, rescale_words
-from dld_spotter.modeling.resolution_selector import SHARPNESS, ResidualSelector
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
+from dld_spotter.modeling.dld.selector.backbone_selector import BackboneSelector
+from dld_spotter.modeling.dld.selector.regression import SHARPNESS, ScaleLosses, fitting_loss, recognition_divergence
 from dld_spotter.modeling.spotter import readable_words, target_tokens
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ScaleLosses:
-    """What reading at each scale loses.
+class FitOptions:
+    """How long and with what a selector is fitted.
 
     Attributes:
-        lost: (M, k) summed over the units of an image: D_KL of the teacher's reading at full resolution and the
-            student's, of characters and end tokens; or words that are wrong.
-        units: (M,) how many characters and end tokens, or words, there are.
+        iterations: steps of the optimizer.
+        batch_size: images a step.
+        learning_rate: the highest of the schedule.
+        seed: of the order of the images and of their mirroring.
+        workers: processes that read images ahead.
     """
 
-    lost: Tensor
-    units: Tensor
-
-    def values(self, gamma: float, costs: Tensor) -> Tensor:
-        """(M, k): an image's share of L_acc + gamma L_flops, should it be read at a scale.
-
-        L_acc is a mean over the characters (or words) of all images, L_flops one over the images: an image with many
-        words counts more in the first, as in a training step of ``DLDSpotter``.
-        """
-        return self.lost / self.units.float().mean().clamp(min=1) + gamma * costs
-
-    def select(self, images: Sequence[int]) -> "ScaleLosses":
-        """Those of some images."""
-        return ScaleLosses(self.lost[list(images)], self.units[list(images)])
+    iterations: int
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    seed: int = 0
+    workers: int = 0
 
 
 def measure_scale_losses(model: DLDSpotter, batches: Iterable[list[dict]], total: int | None = None) -> ScaleLosses:
@@ -70,10 +63,10 @@ def measure_scale_losses(model: DLDSpotter, batches: Iterable[list[dict]], total
     """
     if model.teacher is None:
         raise ValueError("MODEL.DLD.TEACHER is False, but the scales are compared with a teacher: set it to True.")
-    if model.student.reads_full_resolution:
+    if model.student.full_resolution_option:
         raise ValueError(
-            "with MODEL.PP_LCNET_READER.FULL_RESOLUTION a word in its true place is read alike at every scale: compare "
-            "what the scales find (--by spotting)."
+            f"with {model.student.full_resolution_option} a word in its true place is recognised alike at every scale: "
+            "compare what the scales find (--by spotting)."
         )
     divergences, steps = [], []
     with inference_context(model), torch.no_grad():
@@ -90,64 +83,64 @@ def _divergences(model: DLDSpotter, batch: list[dict]) -> tuple[Tensor, Tensor]:
     tokens, images = target_tokens(words), model.student.preprocess_image(batch)
     valid = tokens != PAD
     image_of_word = torch.cat([valid.new_full((len(w),), i, dtype=torch.long) for i, w in enumerate(words)])
-    teacher = model.teacher.read(images, words).logits.float().log_softmax(dim=-1)
+    teacher_logits = model.teacher.read(images, words).logits
     columns = []
     for scale in model.scales:
         small = rescale_images(images, scale)
         logits = model.student.read(small, rescale_words(words, images, small, scale)).logits
-        # As in selector_loss.accuracy_loss with all of the choice on this scale.
-        student = logits.float().softmax(dim=-1).clamp(min=SMALLEST).log()
-        lost = torch.where(valid, (teacher.exp() * (teacher - student)).sum(dim=-1), 0.0).sum(dim=1)
+        lost = recognition_divergence(teacher_logits, logits, valid)
         columns.append(lost.new_zeros(len(batch)).index_add_(0, image_of_word, lost))
     count = valid.sum(dim=1)
     return torch.stack(columns, dim=1), count.new_zeros(len(batch)).index_add_(0, image_of_word, count)
 
 
 def fit_selector(
-    selector: nn.Module,
-    read_images: Sequence[dict],
-    losses: Tensor,
-    model: DLDSpotter,
-    *,
-    iterations: int,
-    batch_size: int = 16,
-    learning_rate: float = 2e-3,
-    seed: int = 0,
-    workers: int = 0,
+    selector: nn.Module, read_images: Sequence[dict], losses: Tensor, model: DLDSpotter, options: FitOptions
 ) -> None:
-    """Train a selector in place to foresee what each scale loses.
+    """Train a selector in place to foresee what each scale loses (see ``regression.fitting_loss``).
 
-    Its logits become -SHARPNESS times an image's losses, but for a number that all scales share. The squared error is
-    least at the expectation, so that the likeliest scale is the one of least expected loss. Minimising the expected
-    loss of the choice itself, of which a training step of DLD has one draw, ends early instead: a scale with hardly any
-    probability gets hardly any gradient, and of six scales two were ever chosen.
+    Minimising the expected loss of the choice itself, of which a training step of DLD has one draw, ends early instead:
+    a scale with hardly any probability gets hardly any gradient, and of six scales two were ever chosen.
 
     Images are mirrored at random in both directions, which changes neither the size of their text nor how well it can
-    be read, only whether it makes sense.
+    be recognised, only whether it makes sense.
 
     Args:
         read_images: M mapped records or more; indexing may read a file.
         losses: (M, k), see ``ScaleLosses.values``; with a gamma of 0, ``choose_at`` can set any.
         model: makes images of the records.
-        workers: processes that read images ahead.
     """
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(selector.parameters(), lr=learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, iterations + 1, pct_start=0.1)
-    wanted = _centred(-losses.to(model.device))
-    batches = list(_shuffled_batches(len(losses), min(batch_size, len(losses)), iterations, generator))
-    loader = build_record_loader(read_images, batches, workers)
+    if isinstance(selector, BackboneSelector):
+        _fit_linear(selector, read_images, losses, model, options.workers)
+        return
+    generator = torch.Generator().manual_seed(options.seed)
+    optimizer = torch.optim.AdamW(selector.parameters(), lr=options.learning_rate, weight_decay=1e-4)
+    steps = options.iterations
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, steps + 1, pct_start=0.1)
+    losses = losses.to(model.device)
+    batches = list(_shuffled_batches(len(losses), min(options.batch_size, len(losses)), steps, generator))
+    loader = build_record_loader(read_images, batches, options.workers)
     selector.train()
-    progress = tqdm(zip(batches, loader, strict=True), total=iterations, desc="selector", unit=" iterations")
+    progress = tqdm(zip(batches, loader, strict=True), total=steps, desc="selector", unit=" iterations")
     for batch, records in progress:
         images = mirrored(model.student.preprocess_image(records), generator)
-        loss = F.mse_loss(_centred(selector(images)) / SHARPNESS, wanted[batch])
+        loss = fitting_loss(selector(images), losses[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
         progress.set_postfix(loss=f"{loss.detach():.3f}", refresh=False)
     selector.eval()
+
+
+def _fit_linear(
+    selector: BackboneSelector, read_images: Sequence[dict], losses: Tensor, model: DLDSpotter, workers: int
+) -> None:
+    """Fit a selector that is a linear function of what it sees of each image."""
+    loader = build_record_loader(read_images, [[index] for index in range(len(losses))], workers)
+    progress = tqdm(loader, total=len(losses), desc="selector", unit=" images")
+    seen = torch.cat([selector.statistics(model.student.preprocess_image(records)) for records in progress])
+    selector.fit(seen, -SHARPNESS * (losses - losses.mean(dim=1, keepdim=True)).to(seen.device))
 
 
 def _shuffled_batches(total: int, size: int, count: int, generator: torch.Generator) -> Iterator[list[int]]:
@@ -158,28 +151,6 @@ def _shuffled_batches(total: int, size: int, count: int, generator: torch.Genera
             order = torch.randperm(total, generator=generator).tolist()
         batch, order = order[:size], order[size:]
         yield batch
-
-
-def choose_at(
-    selector: ResidualSelector, gamma: float, costs: Tensor, among: Sequence[int] | None = None
-) -> ResidualSelector:
-    """A copy of a selector that was fitted with a gamma of 0, for another one.
-
-    What it expects a scale to lose grows by gamma times the scale's cost, for every image.
-
-    Args:
-        costs: (k,) of all scales.
-        among: indices of the scales that may be chosen; None for all.
-    """
-    selector = copy.deepcopy(selector)
-    selector.shift(-SHARPNESS * gamma * costs)
-    if among is not None:
-        selector.restrict(among)
-    return selector
-
-
-def _centred(values: Tensor) -> Tensor:
-    return values - values.mean(dim=1, keepdim=True)
 
 
 def mirrored(images: ImageList, generator: torch.Generator) -> ImageList:
@@ -223,3 +194,32 @@ def describe_choice(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Te
             + (f"   {', '.join(shares)}" if not title.startswith("all") else "")
         )
     return "\n".join(lines)
+
+
+def advise(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Tensor, scales: Sequence[float]) -> str | None:
+    """What to do where the choice is not clearly better than always the same scale; None where it is.
+
+    An advantage counts as clear when it is more than twice its standard error over the images.
+
+    Args:
+        chosen: (M,) indices of scales.
+    """
+    values = losses.values(gamma, costs)
+    single = int(values.mean(dim=0).argmin())
+    gain = (values[:, single] - values.gather(1, chosen[:, None])[:, 0]).double()
+    mean, spread = gain.mean().item(), gain.std(correction=0).item()
+    images, same = len(gain), f"{scales[single]:g} for all"
+    clear = abs(mean) > 2 * spread / math.sqrt(images)
+    if mean > 0 and clear:
+        return None
+    needed = math.ceil((2 * spread / mean) ** 2) if mean else 0
+    more = f"about {needed}" if images < needed < 100_000 else "many more"
+    doubt = "" if clear else f" {images} held-out images are too few to be sure; {more} would tell."
+    if mean > 0:
+        return f"the choice loses {mean:.4f} less than {same}.{doubt}"
+    if not spread and not mean:
+        return f"the choice is {same}: MODEL.DLD.FIXED_SCALE {scales[single]:g} does the same without a selector."
+    return (
+        f"{same} loses {-mean:.4f} less than the choice: use MODEL.DLD.FIXED_SCALE {scales[single]:g}, or fit the "
+        f"selector to more images.{doubt}"
+    )

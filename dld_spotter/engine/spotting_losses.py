@@ -11,11 +11,11 @@ from detectron2.evaluation import inference_context
 from tqdm import tqdm
 
 from dld_spotter.data.charset import Charset
-from dld_spotter.engine.selector_fitting import ScaleLosses
 from dld_spotter.evaluation.ground_truth import GroundTruth, PredictedImage, to_points
 from dld_spotter.evaluation.protocol import Protocol, ReadWord
 from dld_spotter.evaluation.scoring import count_images
-from dld_spotter.modeling.dld import DLDSpotter
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.dld.selector.regression import ScaleLosses
 from dld_spotter.results import to_words
 
 

@@ -79,6 +79,14 @@ class TextStep(SimpleTrainer):
 class MixedPrecisionStep(TextStep, AMPTrainer):
     """One step in float16 where that is safe, with a loss scale."""
 
+    def __init__(self, *args, grad_scaler: torch.amp.GradScaler | None = None, **kwargs):
+        # The names by which Detectron2 scales and casts are deprecated in torch.
+        super().__init__(*args, grad_scaler=grad_scaler or torch.amp.GradScaler("cuda"), **kwargs)
+
+    def run_step(self) -> None:
+        """As ``TextStep``; one part is the whole batch."""
+        self._run_parts(self.accumulation)
+
     def _forward(self, part: list[dict]) -> dict[str, Tensor]:
         with torch.autocast("cuda", dtype=self.precision):
             return self.model(part)

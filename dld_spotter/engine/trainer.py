@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import weakref
 from collections import OrderedDict
 
@@ -13,6 +12,7 @@ from detectron2.engine.hooks import PeriodicCheckpointer, PeriodicWriter
 from detectron2.engine.train_loop import TrainerBase
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
+from detectron2.utils.events import EventWriter, JSONWriter, TensorboardXWriter
 from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
@@ -20,13 +20,26 @@ from torch.utils.data import DataLoader
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.loader import build_text_test_loader, build_text_train_loader
 from dld_spotter.engine.checkpoint import TextCheckpointer
-from dld_spotter.engine.hooks import BestCheckpoint, DrawSamples, SeedEachStep, TemperatureSchedule, unwrapped
+from dld_spotter.engine.hooks import BestCheckpoint, DrawSamples, TemperatureSchedule, unwrapped
 from dld_spotter.engine.optimizer import build_optimizer
+from dld_spotter.engine.resume import (
+    EventFile,
+    FinishedStep,
+    MetricsFile,
+    SeedEachStep,
+    finish_step,
+    forget_earlier_run,
+    log_state,
+    read_note,
+    restore_log,
+    tidy_checkpoints,
+)
 from dld_spotter.engine.steps import BFloat16Step, MixedPrecisionStep, TextStep
+from dld_spotter.engine.weights_match import inference_names
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.recognition import evaluate_recognition
 from dld_spotter.evaluation.text_evaluator import TextEvaluator
-from dld_spotter.modeling.few_shapes import round_batch_sizes
+from dld_spotter.modeling.acceleration.shape_bucketing import round_batch_sizes
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +47,9 @@ logger = logging.getLogger(__name__)
 class Trainer(DefaultTrainer):
     """Detectron2's DefaultTrainer with the text loader, evaluator, optimiser and checkpoints.
 
-    A run that was killed and is resumed has the losses of one that was not: model, optimiser, schedule, loss scale and
-    seed come from the checkpoint; the samples of a step depend on the seed and the iteration alone (see
-    ``data.loader``), and so do the random numbers of its forward pass (see ``SeedEachStep``). A negative SEED is drawn
-    once and kept in the checkpoints. (On a GPU the losses are equal as far as its kernels always add up in one order.)
+    A run that was killed and is resumed has the losses, evaluations and files of one that was not (see
+    ``engine.resume``). A negative SEED is drawn once and kept in the checkpoints. (On a GPU the losses are equal as far
+    as its kernels always add up in one order.)
 
     Several processes on the CPU work like several on GPUs, with gloo in place of NCCL. Mixed precision
     (``SOLVER.AMP.ENABLED``) is float16 on GPUs and bfloat16 on CPUs; measure whether it pays there: with avx512_bf16
@@ -54,6 +66,10 @@ class Trainer(DefaultTrainer):
         cfg = self.auto_scale_workers(cfg, comm.get_world_size())
         self.cfg = cfg = with_seed(cfg, comm.shared_random_seed()) if self._draws_seed else cfg
         self.start_iter, self.max_iter = 0, cfg.SOLVER.MAX_ITER
+        self._writers: list[EventWriter] = []
+        self._continues = False  # a run from a checkpoint of its own
+        self._log: dict | None = None  # of the checkpoint that was loaded
+        self._note: dict | None = None  # that nothing is outstanding after it
 
         model = self.build_model(cfg)
         optimizer = self.build_optimizer(cfg, model)
@@ -82,19 +98,43 @@ class Trainer(DefaultTrainer):
                 hook.max_to_keep = self.cfg.SOLVER.CHECKPOINTS_KEPT or None
             if isinstance(hook, PeriodicWriter):
                 writer = place
-        return [*hooks[:writer], *([samples] if samples else []), best, *hooks[writer:]]
+        finished = FinishedStep(self.checkpointer, self.cfg.SOLVER.CHECKPOINT_PERIOD, self._writers)
+        return [*hooks[:writer], *([samples] if samples else []), best, *hooks[writer:], finished]
+
+    def build_writers(self) -> list[EventWriter]:
+        """Detectron2's writers, of which those of files can be brought back to an earlier state."""
+        folder = self.cfg.OUTPUT_DIR
+        for writer in super().build_writers():
+            if isinstance(writer, JSONWriter):
+                writer.close()
+                writer = MetricsFile(os.path.join(folder, "metrics.json"))
+            elif isinstance(writer, TensorboardXWriter):
+                writer = EventFile(folder)
+            self._writers.append(writer)
+        return self._writers
 
     def resume_or_load(self, resume: bool = True) -> None:
         """As the parent: go on from OUTPUT_DIR's latest checkpoint, or start from MODEL.WEIGHTS."""
-        if resume and not self.checkpointer.has_checkpoint():
-            logger.warning("Nothing to resume in %s: starting from MODEL.WEIGHTS.", self.cfg.OUTPUT_DIR)
-        continues = resume and self.checkpointer.has_checkpoint()
+        self._continues = resume and self.checkpointer.has_checkpoint()
         super().resume_or_load(resume)
-        if not continues:
-            self._load_teacher()
+        if self._continues:
+            self._tidy_folder()
+            return
+        self._load_teacher()
+        if resume:
+            logger.warning("Nothing to resume in %s: starting from MODEL.WEIGHTS.", self.cfg.OUTPUT_DIR)
+        if comm.is_main_process():
+            forget_earlier_run(self.cfg.OUTPUT_DIR)
+            for writer in self._writers:
+                if resume and isinstance(writer, MetricsFile):  # what it holds is of a run without a checkpoint
+                    writer.load_state_dict({"size": 0, "last_write": -1})
+
+    def _tidy_folder(self) -> None:
+        """Let the folder be as the run left it at its last checkpoint."""
         for hook in self._hooks:
-            if isinstance(hook, PeriodicCheckpointer) and self.start_iter > 0:
-                hook.recent_checkpoints = periodic_checkpoints(self.cfg.OUTPUT_DIR)
+            if isinstance(hook, PeriodicCheckpointer):  # on the main process
+                keep = self.cfg.SOLVER.CHECKPOINTS_KEPT
+                hook.recent_checkpoints = tidy_checkpoints(self.cfg.OUTPUT_DIR, self.start_iter - 1, keep)
 
     def _load_teacher(self) -> None:
         """Give a frozen teacher its own checkpoint, MODEL.DLD.TEACHER_WEIGHTS, where there is one."""
@@ -105,13 +145,30 @@ class Trainer(DefaultTrainer):
             TextCheckpointer(teacher).load(path)
         elif not self.cfg.MODEL.WEIGHTS:
             logger.warning("The teacher keeps its initial values: set MODEL.WEIGHTS or MODEL.DLD.TEACHER_WEIGHTS.")
+        elif {f"teacher.{name}" for name in inference_names(teacher)} & self.checkpointer.untouched:
+            raise ValueError(
+                f"MODEL.WEIGHTS {self.cfg.MODEL.WEIGHTS} holds no teacher, or not all of one, as an exported model: "
+                "set MODEL.DLD.TEACHER_WEIGHTS to the checkpoint of the teacher."
+            )
 
     def train(self) -> OrderedDict | None:
         """Train from the start iteration to SOLVER.MAX_ITER.
 
         Returns:
             the results of the last evaluation; None in all processes but the first, or if there was none.
+
+        Raises:
+            ValueError: the run that is resumed has gone beyond SOLVER.MAX_ITER.
         """
+        if self.start_iter > self.max_iter:
+            raise ValueError(
+                f"{self.cfg.OUTPUT_DIR} holds a run of {self.start_iter} iterations, beyond SOLVER.MAX_ITER "
+                f"{self.max_iter}: raise SOLVER.MAX_ITER to go on, or start a new run in another OUTPUT_DIR."
+            )
+        self._note = self._read_note()
+        if self._note and self.start_iter == self.max_iter:
+            logger.info("Nothing to do: the run in %s has all its %d iterations.", self.cfg.OUTPUT_DIR, self.max_iter)
+            return None
         loader = self.build_train_loader(self.cfg, self.start_iter)
         self._trainer.reset_data_loader(lambda: loader)
         if getattr(unwrapped(self.model), "selector", None) is not None:
@@ -120,15 +177,40 @@ class Trainer(DefaultTrainer):
         super().train()
         return getattr(self, "_last_eval_results", None) or None
 
+    def _read_note(self) -> dict | None:
+        """What ``FinishedStep`` noted for the checkpoint from which the run goes on; the same in all processes."""
+        if not self._continues:
+            return None
+        note = None
+        if comm.is_main_process():
+            note = read_note(self.checkpointer.get_checkpoint_file(), self.start_iter - 1)
+        return comm.all_gather(note)[0]
+
+    def before_train(self) -> None:
+        """As the parent; a resumed run first gets its log back, and does what its last iteration had still to do."""
+        log = self._note["log"] if self._note else self._log
+        if log and comm.is_main_process():
+            restore_log(self.storage, self._writers, log)
+        super().before_train()
+        if self._continues and not self._note:
+            finish_step(self, self.checkpointer)
+
+    def after_train(self) -> None:
+        """As the parent, at MAX_ITER also where no iteration was left."""
+        self.iter = min(self.iter, self.max_iter)
+        super().after_train()
+
     def state_dict(self) -> dict:
-        """As the parent, and the seed."""
-        return super().state_dict() | {"seed": self.cfg.SEED}
+        """As the parent, with the seed and, during training, the log."""
+        state = super().state_dict() | {"seed": self.cfg.SEED}
+        return state | {"log": log_state(self.storage, self._writers)} if hasattr(self, "storage") else state
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """As the parent, and the seed, unless the config asks for another."""
+        """As the parent, with the seed, unless the config asks for another; the log waits for the training."""
         if isinstance(self._trainer, AMPTrainer):  # a run may go over to mixed precision
             state_dict["_trainer"].setdefault("grad_scaler", self._trainer.grad_scaler.state_dict())
         super().load_state_dict(state_dict)
+        self._log = state_dict.get("log")
         seed = state_dict.get("seed", self.cfg.SEED)
         if self._draws_seed:
             self.cfg = with_seed(self.cfg, seed)
@@ -216,9 +298,3 @@ def step_class(cfg: CfgNode) -> type[TextStep]:
     if device not in steps:
         logger.warning("SOLVER.AMP.ENABLED needs a GPU or a CPU; on '%s' training goes on in float32.", device)
     return steps.get(device, TextStep)
-
-
-def periodic_checkpoints(folder: str) -> list[str]:
-    """The checkpoints that were saved every CHECKPOINT_PERIOD iterations, the oldest first."""
-    names = sorted(name for name in os.listdir(folder) if re.fullmatch(r"model_\d{7,}\.pth", name))
-    return [os.path.join(folder, name) for name in names]

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dld_spotter.evaluation.icdar import image_key, read_word_files
+from dld_spotter.evaluation.icdar import image_key, image_keys, key_forms, read_word_files, to_path
 from dld_spotter.evaluation.protocol import DONT_CARE, ImageWords, ReadWord, TruthWord
 
 
 @dataclass(frozen=True)
 class TruthImage:
-    """The annotated words of one image; ``image_id`` and ``file_name`` as far as the ground truth has them."""
+    """The annotated words of one image.
+
+    Its ``image_id``, ``file_name`` and ``size`` (height and width in pixels) are as far as the ground truth has them.
+    """
 
     file_name: str
     image_id: int | str | None
     words: list[TruthWord]
-
-    @property
-    def key(self) -> str:
-        return image_key(self.file_name)
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class PredictedImage:
-    """What a spotter read in one image, which is known by its id, its file name, or both."""
+    """What a spotter read in one image, which is known by its id, its file name, or both; ``size`` if it is known."""
 
     words: list[ReadWord]
     file_name: str | None = None
     image_id: int | str | None = None
+    size: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         return str(self.image_id if self.file_name is None else self.file_name)
@@ -51,11 +51,14 @@ class GroundTruth:
         self.source = source
         if not self.images:
             raise ValueError(f"{source}: no images to score against.")
+        names = [image.file_name for image in self.images]
+        self.keys = image_keys(names)
         self._by_id = {str(image.image_id): i for i, image in enumerate(self.images) if image.image_id is not None}
-        self._by_name = {image.file_name: i for i, image in enumerate(self.images)}
-        self._by_key: dict[str, list[int]] = {}
-        for index, image in enumerate(self.images):
-            self._by_key.setdefault(image.key, []).append(index)
+        self._by_name = {to_path(name): i for i, name in enumerate(names)}
+        self._by_key = {key: i for i, key in enumerate(self.keys)}
+        self._alike: dict[str, list[int]] = {}
+        for index, name in enumerate(names):
+            self._alike.setdefault(image_key(name), []).append(index)
 
     def pair(self, predictions: Iterable[PredictedImage]) -> list[ImageWords]:
         """All images of the ground truth, each with what was read in it; without a prediction, nothing was.
@@ -63,41 +66,45 @@ class GroundTruth:
         Raises:
             ValueError: predictions for images that are not in the ground truth, or twice for one image.
         """
-        reads: dict[int, list[ReadWord]] = {}
+        found: dict[int, PredictedImage] = {}
         unknown: list[str] = []
         for predicted in predictions:
             index = self._find(predicted)
             if index is None:
                 unknown.append(str(predicted))
-            elif index in reads:
+            elif index in found:
                 raise ValueError(
                     f"two predictions for the image {self.images[index].file_name} of {self.source} "
                     f"(the second is '{predicted}'); keep one."
                 )
             else:
-                reads[index] = predicted.words
+                found[index] = predicted
         if unknown:
             raise ValueError(
                 f"predictions for {len(unknown)} image{'s' * (len(unknown) > 1)} that {self.source} does not have, "
                 f"e.g. {', '.join(unknown[:5])}; it has {len(self.images)}, e.g. {self.images[0].file_name}. "
                 "Is this the ground truth of that split?"
             )
-        return [ImageWords(image.key, image.words, reads.get(i, ())) for i, image in enumerate(self.images)]
+        return [self._paired(i, found.get(i, PredictedImage([]))) for i in range(len(self.images))]
+
+    def _paired(self, index: int, predicted: PredictedImage) -> ImageWords:
+        image = self.images[index]
+        return ImageWords(self.keys[index], image.words, predicted.words, image.size or predicted.size)
 
     def _find(self, predicted: PredictedImage) -> int | None:
-        name = predicted.file_name
         if predicted.image_id is not None and str(predicted.image_id) in self._by_id:
             return self._by_id[str(predicted.image_id)]
-        if name is not None and name in self._by_name:
-            return self._by_name[name]
-        indices = self._by_key.get(image_key(predicted.image_id if name is None else name), [])
-        if len(indices) > 1:
-            names = [self.images[i].file_name for i in indices[:3]]
+        name = predicted.image_id if predicted.file_name is None else predicted.file_name
+        if to_path(name) in self._by_name:
+            return self._by_name[to_path(name)]
+        index = next((self._by_key[key] for key in key_forms(name) if key in self._by_key), None)
+        if index is None and image_key(name) in self._alike:
+            names = [self.images[i].file_name for i in self._alike[image_key(name)][:3]]
             raise ValueError(
                 f"the prediction for '{predicted}' fits several images of {self.source}: {', '.join(names)}; "
                 "name the image in it as the ground truth does."
             )
-        return indices[0] if indices else None
+        return index
 
     def __len__(self) -> int:
         return len(self.images)
@@ -119,31 +126,29 @@ def read_ground_truth(path: str | Path, layout: str | None = None) -> GroundTrut
     if path.is_file() and path.suffix.lower() == ".json":
         return _from_json(path)
     images = [
-        TruthImage(name, None, [TruthWord(polygon, text, text == DONT_CARE) for polygon, text in words])
+        TruthImage(name, None, [TruthWord(polygon, text, text in ("", DONT_CARE)) for polygon, text in words])
         for name, words in read_word_files(path, layout).items()
     ]
     return GroundTruth(images, str(path))
 
 
 def truth_from_records(records: Sequence[Mapping], source: str) -> GroundTruth:
-    """The words of Detectron2's records with ``text`` and ``ignore``, for data sets that have no JSON file."""
-    images = [
-        TruthImage(record["file_name"], record["image_id"], [_to_word(word) for word in record["annotations"]])
-        for record in records
-    ]
-    return GroundTruth(images, source)
+    """The words of Detectron2's records, for data sets that have no JSON file.
 
-
-def read_json(path: Path) -> object:
-    """The content of a JSON file in UTF-8.
+    A word without text, or with ``ignore`` or ``iscrowd``, is don't care. Where a word has no outline, its box counts.
 
     Raises:
-        ValueError: it is none; the message says where.
+        ValueError: a word has no outline and no box; the message names its image.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON in UTF-8: {error}.") from error
+    images = []
+    for record in records:
+        size = (record["height"], record["width"]) if "height" in record and "width" in record else None
+        try:
+            words = [_to_word(word) for word in record["annotations"]]
+        except ValueError as error:
+            raise ValueError(f"{source}: {record['file_name']}: {error}") from error
+        images.append(TruthImage(record["file_name"], record["image_id"], words, size))
+    return GroundTruth(images, source)
 
 
 def to_points(coordinates) -> np.ndarray:
@@ -155,7 +160,7 @@ def to_points(coordinates) -> np.ndarray:
     try:
         points = np.asarray(coordinates, dtype=np.float64)
         points = points.reshape(-1, 2)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"the outline {coordinates!r} is no list of x and y.") from None
     if len(points) < 3 or not np.isfinite(points).all():
         raise ValueError(f"the outline {coordinates!r} needs three points or more, of finite numbers.")
@@ -163,30 +168,25 @@ def to_points(coordinates) -> np.ndarray:
 
 
 def _from_json(path: Path) -> GroundTruth:
-    content = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
-        raise ValueError(f"{path} is not our ground-truth format: it needs the lists 'images' and 'annotations'.")
-    words: dict[object, list[TruthWord]] = {}
-    for position, image in enumerate(content["images"]):
-        if not isinstance(image, dict) or "id" not in image or "file_name" not in image:
-            raise ValueError(f"{path}: image number {position + 1} needs 'id' and 'file_name'; it is {image!r}.")
-        if image["id"] in words:
-            raise ValueError(f"{path}: two images have the id {image['id']}; give each its own.")
-        words[image["id"]] = []
-    for position, annotation in enumerate(content.get("annotations", [])):
-        name = f"annotation {annotation.get('id', f'number {position + 1}')}"
-        if annotation.get("image_id") not in words:
-            raise ValueError(f"{path}: {name}: there is no image with the id {annotation.get('image_id')}.")
-        try:
-            words[annotation["image_id"]].append(_to_word(annotation))
-        except (KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"{path}: {name}: needs 'segmentation' (one outline) and 'text' ({error!r}).") from error
-        except ValueError as error:
-            raise ValueError(f"{path}: {name}: {error}") from error
-    return GroundTruth([TruthImage(i["file_name"], i["id"], words[i["id"]]) for i in content["images"]], str(path))
+    from dld_spotter.data.text_json import load_text_json  # loads Detectron2, which text files do without
+
+    return truth_from_records(load_text_json(path, as_annotated=True), str(path))
 
 
 def _to_word(annotation: Mapping) -> TruthWord:
-    """A word without text cannot be read: it is don't care."""
-    ignored = bool(annotation.get("ignore", 0)) or annotation["text"].strip() in ("", DONT_CARE)
-    return TruthWord(to_points(annotation["segmentation"][0]), annotation["text"].strip(), ignored)
+    text = annotation.get("text") or ""
+    ignored = bool(annotation.get("ignore")) or bool(annotation.get("iscrowd"))
+    return TruthWord(_outline(annotation), text, ignored or text.strip() in ("", DONT_CARE))
+
+
+def _outline(annotation: Mapping) -> np.ndarray:
+    """The first outline of a record's word, else the corners of its box."""
+    parts, box = annotation.get("segmentation"), annotation.get("bbox")
+    if isinstance(parts, list) and parts and len(parts[0]):
+        return to_points(parts[0])
+    from detectron2.structures import BoxMode  # records come from Detectron2, so that it is loaded
+
+    if box is None or len(box) != 4:
+        raise ValueError(f"a word has neither an outline in 'segmentation' nor a box: {annotation}.")
+    x1, y1, x2, y2 = BoxMode.convert(list(box), annotation.get("bbox_mode", BoxMode.XYWH_ABS), BoxMode.XYXY_ABS)
+    return to_points([x1, y1, x2, y1, x2, y2, x1, y2])

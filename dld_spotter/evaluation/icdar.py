@@ -4,13 +4,17 @@ A line is ``x1,y1,...,xn,yn,text``. In the layout "quad" there are four points, 
 layout "polygon" there is any number of points, and the text holds none.
 """
 
+import itertools
 import logging
 import re
-import zipfile
-from collections.abc import Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+
+from dld_spotter.data.text_files import TextFile, decode_text, find_text_files
 
 logger = logging.getLogger(__name__)
 
@@ -28,48 +32,47 @@ def image_key(name: str | int) -> str:
     ``img_7.jpg``, ``gt_img_7.txt``, ``res_img_7.txt``, ``voc_img_7.txt``, ``poly_gt_img7.txt``, ``0000007.txt`` and
     7 give "7"; any other name gives its stem without these prefixes.
     """
-    name = str(name).replace("\\", "/")
-    stem = PurePosixPath(name).name
-    stem = stem.rsplit(".", 1)[0] if "." in stem else stem
-    stem = _PREFIX.sub("", stem)
+    stem = _strip_prefix(to_path(name)).stem
     numbered = _NUMBERED.match(stem)
     return numbered.group(1) if numbered else stem
 
 
-def read_text_file(path: Path) -> str:
-    """A text file in UTF-8, with or without a byte-order mark; else in Latin-1, with a warning."""
-    return _decode(path.read_bytes(), str(path))
+def image_keys(names: Sequence[str]) -> list[str]:
+    """A key for each of the images of one data set, no two alike: the ``image_key`` where it is the only one.
+
+    Images of one stem take the shortest part of their path that tells them apart: ``a/img_1.jpg`` and ``b/img_1.jpg``
+    give "a_img_1" and "b_img_1", ``p.jpg`` and ``p.png`` give "p.jpg" and "p.png".
+    """
+    return _distinct([key_forms(name) for name in names])
 
 
-def read_text_files(path: str | Path) -> dict[str, str]:
-    """The ``.txt`` files of a folder or a zip, subfolders included, by their name without a folder.
+def key_forms(name: str | int) -> list[str]:
+    """The keys that an image of this name can have among others, the shortest first."""
+    return [image_key(name), *_path_forms(_strip_prefix(to_path(name)))]
+
+
+def result_stems(names: Sequence[str]) -> list[str]:
+    """For each image the stem of its result's file, no two alike: its own, or longer as in :func:`image_keys`."""
+    return _distinct([_path_forms(to_path(name)) for name in names])
+
+
+def to_path(name: str | int) -> PurePosixPath:
+    """A file's name with slashes, composed characters (macOS writes others into archives), and without a root."""
+    path = PurePosixPath(unicodedata.normalize("NFC", str(name)).replace("\\", "/"))
+    return path.relative_to(path.anchor)
+
+
+def list_text_files(path: str | Path) -> dict[str, TextFile]:
+    """The ``.txt`` files of a folder or a zip, subfolders included, by name; with their folders where two have one.
 
     Raises:
-        FileNotFoundError: no such folder or file.
-        ValueError: no text files in it, two of one name, or a file that is no zip.
+        FileNotFoundError: no such folder or zip, or no text files in it.
+        ValueError: a damaged zip.
     """
-    path = Path(path)
-    if path.is_dir():
-        contents = [(p.name, p.read_bytes()) for p in sorted(path.rglob("*.txt"))]
-    elif path.is_file():
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = [n for n in archive.namelist() if n.lower().endswith(".txt")]
-                contents = [(PurePosixPath(n).name, archive.read(n)) for n in names]
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{path} is no zip file ({error}); it should hold one text file an image.") from error
-    else:
-        raise FileNotFoundError(f"{path} does not exist; it should be a folder or a zip of text files, one an image.")
-    texts: dict[str, str] = {}
-    for name, content in contents:
-        if name.startswith("."):  # "._gt_img_1.txt": written by macOS beside the file itself
-            continue
-        if name in texts:
-            raise ValueError(f"{path} holds two files named {name}; keep one.")
-        texts[name] = _decode(content, f"{path}: {name}")
-    if not texts:
-        raise ValueError(f"{path} holds no .txt files; it should hold one an image, such as img_1.txt.")
-    return texts
+    files = find_text_files(Path(path), ".txt")
+    counts = Counter(to_path(file.name).name for file in files)
+    names = [to_path(file.name) for file in files]
+    return {str(name) if counts[name.name] > 1 else name.name: file for name, file in zip(names, files, strict=True)}
 
 
 def read_word_files(path: str | Path, layout: str | None = None) -> dict[str, list[tuple[np.ndarray, str]]]:
@@ -81,11 +84,12 @@ def read_word_files(path: str | Path, layout: str | None = None) -> dict[str, li
     Raises:
         ValueError: a line that is not in the layout (file, line number and line are named).
     """
-    texts = read_text_files(path)
+    files = list_text_files(path)
+    texts = {name: decode_text(file.read(), f"{path}: {name}", logger.warning) for name, file in files.items()}
     lines = {
         f"{path}: {name}, line {number}": (name, line)
         for name, text in texts.items()
-        for number, line in enumerate(text.replace("\r", "").split("\n"), start=1)
+        for number, line in enumerate(text.split("\n"), start=1)
         if line.strip()
     }
     layout = layout or guess_layout({place: line for place, (_, line) in lines.items()})
@@ -102,8 +106,10 @@ def parse_line(line: str, layout: str) -> tuple[np.ndarray, str]:
     """The outline (P, 2) and the text of one line. Blanks round the text are removed.
 
     Raises:
-        ValueError: too few points, an odd number of coordinates, or something that is no number.
+        ValueError: too few points, an odd number of coordinates, something that is no number, or a NUL.
     """
+    if "\0" in line:
+        raise ValueError(f"{line!r} holds a NUL character; save the file as UTF-8.")
     if _HASHES in line:
         numbers, text = line.split(_HASHES, 1)
         fields = numbers.split(",")
@@ -145,9 +151,30 @@ def guess_layout(lines: Mapping[str, str]) -> str:
     return "polygon" if polygons else "quad"
 
 
-def _decode(content: bytes, place: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        logger.warning("%s is not in UTF-8; it is read as Latin-1.", place)
-        return content.decode("latin-1")
+def _strip_prefix(path: PurePosixPath) -> PurePosixPath:
+    return path.with_name(_PREFIX.sub("", path.name)) if _PREFIX.sub("", path.name) else path
+
+
+def _path_forms(path: PurePosixPath) -> list[str]:
+    """The stem, then with one folder more each, then the same with the file's ending."""
+    folders = path.parent.parts
+    heads = ["_".join(folders[len(folders) - depth :] + ("",)) for depth in range(len(folders) + 1)]
+    return [head + path.stem for head in heads] + [head + path.name for head in heads]
+
+
+def _distinct(forms: Sequence[Sequence[str]]) -> list[str]:
+    """For each of several things its first form if no other has the same, else its first one that tells it apart."""
+    firsts = Counter(own[0] for own in forms)
+    taken = {form for form, count in firsts.items() if count == 1}
+    shared = [own for own in forms if own[0] not in taken]
+    counts = Counter(form for own in shared for form in set(own))
+    chosen = []
+    for own in forms:
+        form = own[0]
+        if form not in taken or firsts[form] > 1:
+            form = next((form for form in own if counts[form] == 1 and form not in taken), own[-1])
+            numbered = (f"{form}_{number}" for number in itertools.count(2))
+            form = form if form not in taken else next(name for name in numbered if name not in taken)
+            taken.add(form)
+        chosen.append(form)
+    return chosen

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
-from dld_spotter.evaluation.icdar import image_key, read_text_file, read_text_files
-from dld_spotter.evaluation.protocol import ImageWords, Protocol
+from dld_spotter.data.word_lists import normalize_text, parse_word_list, read_word_list
+from dld_spotter.evaluation.icdar import image_keys, list_text_files
+from dld_spotter.evaluation.protocol import WEIGHTED_REACH, CharacterScores, ImageWords, Protocol
+from dld_spotter.evaluation.transcription import spellings, upper_case
+from dld_spotter.evaluation.weighted_distance import fold_scores, spell_key, weighted_distances
 
 _BATCH = 256  # words looked up together: a matrix of 45 MB with 88,000 words in the list
 
@@ -18,7 +23,7 @@ _BATCH = 256  # words looked up together: a matrix of 45 MB with 88,000 words in
 class Lexicon:
     """A list of words with a search for the nearest one.
 
-    Distances are Levenshtein's between upper-cased words; of equally near words the first in the list counts.
+    Of equally near words the first in the list counts.
 
     Args:
         words: in the order of their file; blank ones are skipped.
@@ -26,28 +31,69 @@ class Lexicon:
     """
 
     def __init__(self, words: Iterable[str], source: str = "the given words"):
-        self.words = [word.strip() for word in words if word.strip()]
+        self.words = [word for word in map(normalize_text, words) if word]
         if not self.words:
             raise ValueError(f"{source}: the lexicon holds no words; write one word a line into it.")
-        self._upper = [word.upper() for word in self.words]
+        self._upper = [upper_case(word) for word in self.words]
 
     def for_image(self, key: str) -> Lexicon:
         """The words that may occur in an image: all of them."""
         return self
 
+    def covers(self, words: Iterable[str], key: str, protocol: Protocol) -> tuple[int, int]:
+        """How many of an image's annotated words the list has, and of how many: those that a list may hold.
+
+        A word counts where the list has a spelling of it that the end-to-end score takes for right.
+        """
+        folded = replace(protocol, case_sensitive=False)
+        asked = [word for word in words if _is_correctable(word)]
+        return sum(not self._folded.isdisjoint(spellings(word, folded)) for word in asked), len(asked)
+
     def nearest(self, words: Sequence[str]) -> list[tuple[str, int]]:
-        """For each word the nearest one of the list and its distance."""
-        queries = list(dict.fromkeys(word.upper() for word in words))
-        found: dict[str, tuple[str, int]] = {}
-        for start in range(0, len(queries), _BATCH):
-            batch = queries[start : start + _BATCH]
-            distances = process.cdist(
-                batch, self._upper, scorer=Levenshtein.distance, processor=None, dtype=np.uint16, workers=1
-            )  # (batch, list)
-            indices = distances.argmin(axis=1)  # the first of equals
-            for query, index, distance in zip(batch, indices, distances.min(axis=1), strict=True):
-                found[query] = self.words[index], int(distance)
-        return [found[word.upper()] for word in words]
+        """For each word the nearest one of the list and its distance: Levenshtein's between upper-cased words."""
+        queries = [upper_case(normalize_text(word)) for word in words]
+        found = {}
+        for query, distances in _distances(queries, self._upper):
+            index = distances.argmin()  # the first of equals
+            found[query] = self.words[index], int(distances[index])
+        return [found[query] for query in queries]
+
+    def nearest_weighted(
+        self, words: Sequence[str], scores: Sequence[CharacterScores | None]
+    ) -> list[tuple[str, float]]:
+        """For each word the nearest one of the list and its distance, by :mod:`weighted_distance`.
+
+        Letters and digits alone are compared. Words at most two edits further away than the nearest are weighed.
+
+        Args:
+            scores: of each word's characters; without them plain edits count.
+        """
+        places: dict[str, list[int]] = {}
+        for index, word in enumerate(words):
+            places.setdefault(spell_key(word), []).append(index)
+        found: dict[int, tuple[str, float]] = {}
+        for query, distances in _distances(places, self._keys):
+            for index in places[query]:
+                found[index] = self._weigh(query, words[index], scores[index], distances)
+        return [found[index] for index in range(len(words))]
+
+    def _weigh(self, query: str, word: str, scores: CharacterScores | None, distances: np.ndarray) -> tuple[str, float]:
+        """The nearest of the list and its distance; ``distances`` (list,) are the unweighted ones."""
+        if scores is None:
+            index = int(distances.argmin())
+            return self.words[index], float(distances[index])
+        candidates = np.flatnonzero(distances <= distances.min() + 2)
+        weighted = weighted_distances(query, [self._keys[i] for i in candidates], fold_scores(word, scores))
+        return self.words[candidates[weighted.argmin()]], float(weighted.min())
+
+    @cached_property
+    def _folded(self) -> frozenset[str]:
+        """The words in capitals."""
+        return frozenset(self._upper)
+
+    @cached_property
+    def _keys(self) -> list[str]:
+        return [spell_key(word) for word in self.words]
 
     def __len__(self) -> int:
         return len(self.words)
@@ -73,6 +119,12 @@ class ImageLexicons:
             )
         return self._lexicons[key]
 
+    def covers(self, words: Iterable[str], key: str, protocol: Protocol) -> tuple[int, int]:
+        """As :meth:`Lexicon.covers`; an image without a list has none of its words."""
+        if key in self._lexicons:
+            return self._lexicons[key].covers(words, key, protocol)
+        return 0, sum(map(_is_correctable, words))
+
     def __len__(self) -> int:
         return len(self._lexicons)
 
@@ -82,19 +134,18 @@ def load_lexicon(path: str | Path) -> Lexicon | ImageLexicons:
 
     Raises:
         FileNotFoundError: the path does not exist.
-        ValueError: an empty list, or two lists for one image.
+        ValueError: an empty list, or one that is no text.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"the lexicon {path} does not exist.")
     if path.is_file() and path.suffix.lower() != ".zip":
-        return Lexicon(read_text_file(path).splitlines(), str(path))
-    lexicons: dict[str, Lexicon] = {}
-    for name, text in read_text_files(path).items():
-        key = image_key(name)
-        if key in lexicons:
-            raise ValueError(f"{path}: {name} is a second word list for the image '{key}'; keep one.")
-        lexicons[key] = Lexicon(text.splitlines(), f"{path}: {name}")
+        return Lexicon(read_word_list(path), str(path))
+    files = list_text_files(path)
+    lexicons = {
+        key: Lexicon(parse_word_list(file.read(), f"{path}: {name}"), f"{path}: {name}")
+        for key, (name, file) in zip(image_keys(list(files)), files.items(), strict=True)
+    }
     return ImageLexicons(lexicons, str(path))
 
 
@@ -112,11 +163,29 @@ def full_lexicon(images: Iterable[ImageWords], source: str = "the ground truth")
 
 
 def correct_words(words: Sequence[str], lexicon: Lexicon, protocol: Protocol) -> list[str]:
-    """The words as the lexicon has them. One call for many words is much faster than one for each.
+    """The words as the lexicon has them; those that are too far from it for the protocol's rule as they are.
 
-    Words of one or two characters and words with a digit or "+" stay as they were read: lists hold no such words.
+    One call for many words is much faster than one for each.
     """
-    corrected = list(words)
+    found = look_up(words, [None] * len(words), lexicon, protocol)
+    return [word if near is None else near for word, near in zip(words, found, strict=True)]
+
+
+def look_up(
+    words: Sequence[str], scores: Sequence[CharacterScores | None], lexicon: Lexicon, protocol: Protocol
+) -> list[str | None]:
+    """For each word what the protocol's lexicon rule makes of it; None where its detection does not count then.
+
+    The rules "nearest" and "limited" leave words of one or two characters and words with a digit or "+" as they were
+    read: lists hold no such words. "limited" also leaves those that are too far.
+
+    Args:
+        scores: of the words' characters, for the rule "weighted".
+    """
+    if protocol.lexicon_rule == "weighted":
+        found = lexicon.nearest_weighted(words, scores)
+        return [word if distance < WEIGHTED_REACH or not protocol.lexicon_filters else None for word, distance in found]
+    corrected: list[str | None] = list(words)
     indices = [i for i, word in enumerate(words) if _is_correctable(word)]
     for index, (word, distance) in zip(indices, lexicon.nearest([words[i] for i in indices]), strict=True):
         if protocol.lexicon_rule == "nearest" or distance <= protocol.lexicon_max_distance:
@@ -125,4 +194,18 @@ def correct_words(words: Sequence[str], lexicon: Lexicon, protocol: Protocol) ->
 
 
 def _is_correctable(word: str) -> bool:
+    """Whether a list may hold the word: three characters or more, none of them a digit or "+"."""
     return len(word) >= 3 and not any(character.isdigit() or character == "+" for character in word)
+
+
+def _distances(queries: Iterable[str], choices: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Each query once, with its (choices,) Levenshtein distances."""
+    distinct = list(dict.fromkeys(queries))
+    for start in range(0, len(distinct), _BATCH):
+        batch = distinct[start : start + _BATCH]
+        scorer = Levenshtein.distance
+        yield from zip(
+            batch,
+            process.cdist(batch, choices, scorer=scorer, processor=None, dtype=np.uint16, workers=1),
+            strict=True,
+        )

@@ -3,12 +3,16 @@
 Shapes: G annotated words and D detections of one image.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
 
+from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord
+from dld_spotter.evaluation.transcription import reference_word
 from dld_spotter.geometry import valid_polygon
 
 
@@ -24,6 +28,10 @@ class Overlap:
     iou: np.ndarray
     covered: np.ndarray
 
+    def of_detections(self, kept: np.ndarray) -> Overlap:
+        """The overlaps of some of the detections, (D,) bool."""
+        return Overlap(self.iou[:, kept], self.covered[:, kept])
+
 
 @dataclass(frozen=True)
 class Matching:
@@ -36,6 +44,55 @@ class Matching:
 
     pairs: np.ndarray
     ignored: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedWords:
+    """The words of an image and their overlaps."""
+
+    image: ImageWords
+    overlap: Overlap
+
+    @classmethod
+    def of(cls, image: ImageWords) -> ComparedWords:
+        return cls(image, measure_overlap([w.polygon for w in image.truths], [w.polygon for w in image.reads]))
+
+    @property
+    def reads(self) -> Sequence[ReadWord]:
+        return self.image.reads
+
+    def keep(self, kept: Sequence[bool]) -> ComparedWords:
+        """Without the read words that are not kept."""
+        if all(kept):
+            return self
+        reads = [word for word, keep in zip(self.reads, kept, strict=True) if keep]
+        return ComparedWords(replace(self.image, reads=reads), self.overlap.of_detections(np.array(kept, dtype=bool)))
+
+
+@dataclass(frozen=True)
+class MatchedWords:
+    """What every image's words should be read as (None: don't care), and which detection found which."""
+
+    references: list[list[str | None]]
+    matchings: list[Matching]
+
+    @property
+    def num_truths(self) -> int:
+        """Words to be found."""
+        return sum(reference is not None for words in self.references for reference in words)
+
+    @property
+    def num_detections(self) -> int:
+        """Detections that count."""
+        return sum(int((~matching.ignored).sum()) for matching in self.matchings)
+
+    def pairs(self, texts: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+        """(reference, read) texts of all words that were found; ``texts`` are the read ones of each image."""
+        return [
+            (words[truth], read[detection])
+            for words, matching, read in zip(self.references, self.matchings, texts, strict=True)
+            for truth, detection in matching.pairs.tolist()
+        ]
 
 
 def measure_overlap(truths: Sequence[np.ndarray], detections: Sequence[np.ndarray]) -> Overlap:
@@ -79,6 +136,16 @@ def match_words(overlap: Overlap, dont_care: np.ndarray, threshold: float) -> Ma
             used.add(detection)
             pairs.append((word, detection))
     return Matching(np.array(pairs, dtype=np.int64).reshape(-1, 2), ignored)
+
+
+def match_images(images: Sequence[ComparedWords], protocol: Protocol) -> MatchedWords:
+    references = [[reference_word(word, protocol) for word in image.image.truths] for image in images]
+    dont_care = [np.array([reference is None for reference in words], dtype=bool) for words in references]
+    matchings = [
+        match_words(image.overlap, ignored, protocol.iou_threshold)
+        for image, ignored in zip(images, dont_care, strict=True)
+    ]
+    return MatchedWords(references, matchings)
 
 
 def to_regions(polygons: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dld_spotter.data.word_lists import normalize_text
+
 DONT_CARE = "###"
-LEXICON_RULES = ("nearest", "limited")
+LEXICON_RULES = ("nearest", "limited", "weighted")
+WEIGHTED_REACH = 1.5  # edits
+
+CharacterScores = Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,10 @@ class Protocol:
         min_word_length: in word spotting, shorter words are don't care.
         score_threshold: detections scored below this do not count.
         lexicon: the name of the list that read words were corrected with, "none" without.
-        lexicon_rule: "nearest" (every word becomes the nearest of the list) or "limited" (only within
-            ``lexicon_max_distance`` edits).
+        lexicon_rule: "nearest" (every word becomes the nearest of the list), "limited" (only within
+            ``lexicon_max_distance`` edits), or "weighted" (the nearest by the weighted edit distance of
+            :mod:`weighted_distance`; unless "generic" is in the lexicon's name, a detection whose word is
+            WEIGHTED_REACH edits or more from the list does not count).
         lexicon_max_distance: edits, for "limited".
     """
 
@@ -56,11 +63,15 @@ class Protocol:
         return cls(
             iou_threshold=options.IOU_THRESHOLD,
             case_sensitive=options.CASE_SENSITIVE,
-            min_word_length=options.MIN_WORD_LENGTH,
             score_threshold=options.SCORE_THRESHOLD,
             lexicon_rule=options.LEXICON_RULE,
             lexicon_max_distance=options.LEXICON_MAX_DISTANCE,
         )
+
+    @property
+    def lexicon_filters(self) -> bool:
+        """Whether detections whose words are far from the list do not count."""
+        return self.lexicon_rule == "weighted" and "generic" not in self.lexicon.lower()
 
     def describe(self) -> str:
         """The rules in one line, to stand beside a number."""
@@ -70,35 +81,57 @@ class Protocol:
             parts.append(f"words of {self.min_word_length}+ letters")
         if self.lexicon != "none":
             limit = f" ({self.lexicon_max_distance} edits)" if self.lexicon_rule == "limited" else ""
+            limit = f" (< {WEIGHTED_REACH:g} edits)" if self.lexicon_filters else limit
             parts.append(f"lexicon {self.lexicon}, {self.lexicon_rule}{limit}")
         return ", ".join(parts)
 
 
 @dataclass(frozen=True, eq=False)
 class TruthWord:
-    """An annotated word: its outline (P, 2) in pixels, its text, and whether it is don't care."""
+    """An annotated word: its outline (P, 2) in pixels, its text (normalised), and whether it is don't care."""
 
     polygon: np.ndarray
     text: str
     ignore: bool = False
 
+    def __post_init__(self):
+        object.__setattr__(self, "text", normalize_text(self.text))
+
 
 @dataclass(frozen=True, eq=False)
 class ReadWord:
-    """A word that a spotter found and read: its outline (P, 2) in pixels, its text, its score in [0, 1]."""
+    """A word that a spotter found and read.
+
+    Attributes:
+        polygon: (P, 2) outline in pixels.
+        text: what it says (normalised).
+        score: in [0, 1].
+        character_scores: for each character of the text the probabilities of the characters that may stand there,
+            the read one among them; None where they are not known. Only the lexicon rule "weighted" asks for them.
+    """
 
     polygon: np.ndarray
     text: str
     score: float = 1.0
+    character_scores: CharacterScores | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "text", normalize_text(self.text))
 
 
 @dataclass(frozen=True)
 class ImageWords:
-    """The annotated and the read words of one image; ``key`` identifies it (see :func:`icdar.image_key`)."""
+    """The annotated and the read words of one image.
+
+    Attributes:
+        key: identifies the image (see :func:`icdar.image_keys`).
+        size: height and width of the photo in pixels, where they are known.
+    """
 
     key: str
     truths: Sequence[TruthWord]
     reads: Sequence[ReadWord] = ()
+    size: tuple[int, int] | None = None
 
     def counted(self, score_threshold: float) -> ImageWords:
         """Without the read words below the threshold, the others by descending score.

@@ -11,12 +11,15 @@ from dataclasses import asdict, astuple, dataclass, field, replace
 
 import numpy as np
 
-from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_words
-from dld_spotter.evaluation.matching import Matching, Overlap, match_words, measure_overlap
+from dld_spotter.evaluation.error_breakdown import ErrorBreakdown, break_down_errors
+from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, look_up
+from dld_spotter.evaluation.matching import ComparedWords, MatchedWords, match_images
 from dld_spotter.evaluation.protocol import ImageWords, Protocol
-from dld_spotter.evaluation.transcription import edit_similarity, fold_case, reference_word, same_word
+from dld_spotter.evaluation.transcription import edit_similarity, fold_case, same_word
 
 TASKS = ("e2e", "word_spotting")
+# The benchmarks' own lists hold 96% or more of the words that a list may hold.
+LOW_COVERAGE = 0.9
 _NUM_SAMPLES = 10
 
 
@@ -54,6 +57,8 @@ class Evaluation:
         scores: by task ("detection", "e2e_none", "word_spotting_none", "e2e_strong", ...).
         similarities: 1 - normalised edit distance by lexicon, over the words that were found.
         protocols: the rules of each task.
+        covered: by lexicon, how many of the cared-for words that a list may hold it does hold, and of how many.
+        breakdown: where words are lost, whatever the lexicon.
         samples: (annotated, read) texts of the first words that were found, with the first lexicon.
         num_images: how many images were scored.
         num_reads: how many detections they have, those in don't-care regions included.
@@ -65,12 +70,27 @@ class Evaluation:
     similarities: dict[str, float] = field(default_factory=OrderedDict)
     protocols: dict[str, Protocol] = field(default_factory=OrderedDict)
     samples: list[tuple[str, str]] = field(default_factory=list)
+    covered: dict[str, tuple[int, int]] = field(default_factory=OrderedDict)
+    breakdown: ErrorBreakdown | None = None
+
+    def warnings(self) -> list[str]:
+        """Sentences on lexicons that lack many of the words to be read."""
+        return [
+            f"the lexicon '{name}' has only {found} of the {words} cared-for words that a list may hold "
+            f"({found / words:.1%}); the others cannot be right with it. Is it the list of this data set, and whole?"
+            for name, (found, words) in self.covered.items()
+            if found < LOW_COVERAGE * words
+        ]
 
     def results(self) -> OrderedDict[str, dict[str, float]]:
         """{task: {metric: fraction in [0, 1]}}, the form that Detectron2's evaluators return."""
         results = OrderedDict((task, score.metrics()) for task, score in self.scores.items())
         for lexicon, similarity in self.similarities.items():
             results[f"ned_{lexicon}"] = {"one_minus_ned": similarity}
+        for lexicon, (found, words) in self.covered.items():
+            results[f"lexicon_{lexicon}"] = {"coverage": found / words if words else 1.0}
+        if self.breakdown is not None:
+            results.update(self.breakdown.results())
         return results
 
     def to_dict(self) -> dict:
@@ -81,6 +101,7 @@ class Evaluation:
             "results": self.results(),
             "counts": {task: asdict(score) for task, score in self.scores.items()},
             "protocols": {task: asdict(protocol) for task, protocol in self.protocols.items()},
+            "breakdown": None if self.breakdown is None else self.breakdown.to_dict(),
         }
 
     def table(self) -> str:
@@ -100,6 +121,13 @@ class Evaluation:
             f"1 - normalised edit distance over the words that were found (lexicon {name}): {value:.4f}"
             for name, value in self.similarities.items()
         ]
+        lines += [
+            f"The lexicon {name} has {found} of the {words} cared-for words that a list may hold ({found / words:.1%})."
+            for name, (found, words) in self.covered.items()
+            if words
+        ]
+        if self.breakdown is not None:
+            lines.append(self.breakdown.table())
         return "\n".join([f"{self.num_images} images, {self.num_reads} detections listed", *lines])
 
 
@@ -117,23 +145,32 @@ def evaluate_words(
         lexicons: word lists by name; None is no correction.
         tasks: "e2e" (end-to-end, and the edit distance), "word_spotting", or both.
     """
-    images = [image.counted(protocol.score_threshold) for image in images]
-    overlaps = [
-        measure_overlap([w.polygon for w in image.truths], [w.polygon for w in image.reads]) for image in images
-    ]
+    listed = [ComparedWords.of(image.counted(-np.inf)) for image in images]
+    counted = [image.keep([word.score >= protocol.score_threshold for word in image.reads]) for image in listed]
     rules = {task: replace(protocol, word_spotting=task == "word_spotting", lexicon="none") for task in TASKS}
-    matched = {task: _match(images, overlaps, rules[task]) for task in {"e2e", *tasks}}
-    evaluation = Evaluation(len(images), sum(len(image.reads) for image in images))
+    matched = {task: match_images(counted, rules[task]) for task in {"e2e", *tasks}}
+    evaluation = Evaluation(len(images), sum(len(image.reads) for image in counted))
     evaluation.protocols["detection"] = rules["e2e"]
-    evaluation.scores["detection"] = matched["e2e"].score(sum(len(m.pairs) for m in matched["e2e"].matchings))
+    found = sum(len(matching.pairs) for matching in matched["e2e"].matchings)
+    evaluation.scores["detection"] = _score(found, matched["e2e"])
+    if "e2e" in tasks:
+        every = matched["e2e"] if counted == listed else match_images(listed, rules["e2e"])
+        evaluation.breakdown = break_down_errors(listed, every, rules["e2e"])
     for name, lexicon in lexicons.items():
-        texts = _read_texts(images, lexicon, protocol)
+        texts = _read_texts(counted, lexicon, replace(protocol, lexicon=name))
+        if lexicon is not None:
+            evaluation.covered[name] = _count_covered(counted, matched["e2e"], lexicon, rules["e2e"])
+        by_task = matched
+        if any(None in own for own in texts):
+            kept = [image.keep([text is not None for text in own]) for image, own in zip(counted, texts, strict=True)]
+            texts = [[text for text in own if text is not None] for own in texts]
+            by_task = {task: match_images(kept, rules[task]) for task in tasks}
         for task in tasks:
             task_rules = replace(rules[task], lexicon=name)
-            pairs = matched[task].pairs(texts)
+            pairs = by_task[task].pairs(texts)
             correct = sum(same_word(reference, read, task_rules) for reference, read in pairs)
             evaluation.protocols[f"{task}_{name}"] = task_rules
-            evaluation.scores[f"{task}_{name}"] = matched[task].score(correct)
+            evaluation.scores[f"{task}_{name}"] = _score(correct, by_task[task])
             evaluation.samples = evaluation.samples or pairs[:_NUM_SAMPLES]
             if task == "e2e":
                 folded = [(fold_case(a, task_rules), fold_case(b, task_rules)) for a, b in pairs]
@@ -164,48 +201,36 @@ def count_images(
     return {task: np.array([astuple(score[task]) for score in scores], dtype=np.int64) for task in scores[0]}
 
 
-@dataclass(frozen=True)
-class _Matched:
-    """What every image's words should be read as (None: don't care), and which detection found which."""
-
-    references: list[list[str | None]]
-    matchings: list[Matching]
-
-    def score(self, correct: int) -> Score:
-        truths = sum(reference is not None for words in self.references for reference in words)
-        return Score(correct, truths, sum(int((~matching.ignored).sum()) for matching in self.matchings))
-
-    def pairs(self, texts: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
-        """(reference, read) texts of all words that were found; ``texts`` are the read ones of each image."""
-        return [
-            (words[truth], read[detection])
-            for words, matching, read in zip(self.references, self.matchings, texts, strict=True)
-            for truth, detection in matching.pairs.tolist()
-        ]
-
-
-def _match(images: Sequence[ImageWords], overlaps: Sequence[Overlap], protocol: Protocol) -> _Matched:
-    references = [[reference_word(word, protocol) for word in image.truths] for image in images]
-    dont_care = [np.array([reference is None for reference in words], dtype=bool) for words in references]
-    matchings = [match_words(o, d, protocol.iou_threshold) for o, d in zip(overlaps, dont_care, strict=True)]
-    return _Matched(references, matchings)
+def _score(correct: int, matched: MatchedWords) -> Score:
+    return Score(correct, matched.num_truths, matched.num_detections)
 
 
 def _read_texts(
-    images: Sequence[ImageWords], lexicon: Lexicon | ImageLexicons | None, protocol: Protocol
-) -> list[list[str]]:
-    """The read words of each image, corrected; words of one list are looked up together."""
-    texts = [[word.text for word in image.reads] for image in images]
+    images: Sequence[ComparedWords], lexicon: Lexicon | ImageLexicons | None, protocol: Protocol
+) -> list[list[str | None]]:
+    """The read words of each image, corrected; words of one list are looked up together. None: does not count."""
+    texts: list[list[str | None]] = [[word.text for word in image.reads] for image in images]
     if lexicon is None:
         return texts
     places: dict[Lexicon, list[tuple[int, int]]] = {}
     for image_index, image in enumerate(images):
         if image.reads:
-            places.setdefault(lexicon.for_image(image.key), []).extend(
-                (image_index, i) for i in range(len(image.reads))
-            )
+            own = lexicon.for_image(image.image.key)
+            places.setdefault(own, []).extend((image_index, i) for i in range(len(image.reads)))
     for word_list, found in places.items():
-        corrected = correct_words([texts[image][word] for image, word in found], word_list, protocol)
+        words = [images[image].reads[word] for image, word in found]
+        corrected = look_up([w.text for w in words], [w.character_scores for w in words], word_list, protocol)
         for (image, word), text in zip(found, corrected, strict=True):
             texts[image][word] = text
     return texts
+
+
+def _count_covered(
+    images: Sequence[ComparedWords], matched: MatchedWords, lexicon: Lexicon | ImageLexicons, protocol: Protocol
+) -> tuple[int, int]:
+    """How many of the cared-for words the images' lists have, and of how many (see ``Lexicon.covers``)."""
+    counts = [
+        lexicon.covers([word for word in words if word is not None], image.image.key, protocol)
+        for image, words in zip(images, matched.references, strict=True)
+    ]
+    return sum(found for found, _ in counts), sum(words for _, words in counts)

@@ -4,14 +4,15 @@ import json
 import logging
 import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import shapely
 
-from dld_spotter.evaluation.ground_truth import PredictedImage, read_json, to_points
-from dld_spotter.evaluation.icdar import LAYOUTS, read_word_files
-from dld_spotter.evaluation.protocol import ReadWord
+from dld_spotter.data.text_files import read_json
+from dld_spotter.evaluation.ground_truth import PredictedImage, to_points
+from dld_spotter.evaluation.icdar import LAYOUTS, read_word_files, result_stems
+from dld_spotter.evaluation.protocol import CharacterScores, ReadWord
 from dld_spotter.geometry import clockwise
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,8 @@ logger = logging.getLogger(__name__)
 def read_predictions(path: str | Path, layout: str | None = None) -> list[PredictedImage]:
     """The predictions of a file, whichever of the formats it has.
 
-    - JSON, a list of our results: ``{"file_name", "words": [{"text", "score", "polygon"}]}``;
+    - JSON, a list of our results: ``{"file_name", "words": [{"text", "score", "polygon"}]}``; a word may have
+      ``character_scores``, for each character of its text the probabilities of those that may stand there;
     - JSON, a list of AdelaiDet's rows, one a word: ``{"image_id", "polys", "rec", "score"}``;
     - a zip or folder of text files, one an image (see :mod:`icdar`); its words get the score 1.
 
@@ -58,7 +60,8 @@ def write_submission(
 ) -> None:
     """Write our results as a flat zip of text files, one an image, for a competition's server or script.
 
-    Words go by descending score, because the official matching depends on the order; coordinates are rounded.
+    Words go by descending score, because the official matching depends on the order; coordinates are rounded. Images
+    of one stem are told apart by the shortest part of their path: ``res_a_img_7.txt``.
 
     Args:
         results: our results; only ``file_name`` and ``words`` are used.
@@ -67,17 +70,14 @@ def write_submission(
         prefix: of the file names: "res_" gives ``res_img_7.txt``, "" gives ``img_7.txt``.
 
     Raises:
-        ValueError: an unknown layout, or two images whose files would have one name.
+        ValueError: an unknown layout.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"the layout is '{layout}'; use one of {list(LAYOUTS)}.")
     files: dict[str, str] = {}
-    for result in results:
-        name = f"{prefix}{PurePosixPath(result['file_name'].replace(chr(92), '/')).stem}.txt"
-        if name in files:
-            raise ValueError(f"two images would be written to {name}; the images of a submission need distinct names.")
+    for result, stem in zip(results, result_stems([result["file_name"] for result in results]), strict=True):
         words = sorted(result["words"], key=lambda word: -word["score"])
-        files[name] = "".join(_to_line(word, layout) for word in words)
+        files[f"{prefix}{stem}.txt"] = "".join(_to_line(word, layout) for word in words)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in sorted(files.items()):
             archive.writestr(name, text.encode("utf-8"))
@@ -114,7 +114,8 @@ def _from_results(entries: Sequence[Mapping], path: Path) -> list[PredictedImage
         if not isinstance(name, str) or not isinstance(entry.get("words"), list):
             raise ValueError(f"{place} needs 'file_name' and the list 'words'; it has {sorted(entry)}.")
         words = [_to_word(word, "polygon", "text", f"{place}, word {i}") for i, word in enumerate(entry["words"], 1)]
-        images.append(PredictedImage(words, file_name=name))
+        size = entry.get("height"), entry.get("width")
+        images.append(PredictedImage(words, file_name=name, size=size if all(map(_is_length, size)) else None))
     return images
 
 
@@ -124,6 +125,8 @@ def _from_rows(rows: Sequence[Mapping], path: Path) -> list[PredictedImage]:
     for position, row in enumerate(rows, start=1):
         if "image_id" not in row:
             raise ValueError(f"{path}: row {position} needs 'image_id'; it has {sorted(row)}.")
+        if not isinstance(row["image_id"], str | int):
+            raise ValueError(f"{path}: row {position}: image_id is {row['image_id']!r}; it must be a name or a number.")
         image = images.setdefault(row["image_id"], PredictedImage([], image_id=row["image_id"]))
         image.words.append(_to_word(row, "polys", "rec", f"{path}: row {position} (image {row['image_id']})"))
     return list(images.values())
@@ -132,11 +135,24 @@ def _from_rows(rows: Sequence[Mapping], path: Path) -> list[PredictedImage]:
 def _to_word(entry: Mapping, polygon_key: str, text_key: str, place: str) -> ReadWord:
     try:
         score = float(entry.get("score", 1.0))
-        word = ReadWord(to_points(entry[polygon_key]), entry[text_key], score)
+        word = ReadWord(to_points(entry[polygon_key]), entry[text_key], score, _character_scores(entry))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{place} needs '{polygon_key}', '{text_key}' and 'score' ({error!r}).") from error
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
-    if not isinstance(word.text, str) or not np.isfinite(score):
-        raise ValueError(f"{place}: the text {word.text!r} or the score {score} is of no use.")
+    if not np.isfinite(score):
+        raise ValueError(f"{place}: the score {score} is of no use.")
+    if word.character_scores is not None and len(word.character_scores) != len(word.text):
+        raise ValueError(f"{place}: 'character_scores' needs one entry for each character of {word.text!r}.")
     return word
+
+
+def _character_scores(entry: Mapping) -> CharacterScores | None:
+    scores = entry.get("character_scores")
+    if scores is None:
+        return None
+    return [{str(character): float(value) for character, value in place.items()} for place in scores]
+
+
+def _is_length(value: object) -> bool:
+    return type(value) is int and value > 0

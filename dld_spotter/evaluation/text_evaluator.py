@@ -28,7 +28,8 @@ class TextEvaluator(DatasetEvaluator):
     """Detection, end-to-end and word-spotting scores with every lexicon of TEST.TEXT.LEXICONS, from one inference.
 
     Args:
-        dataset_name: a registered data set; its JSON file (or else its records) is the ground truth.
+        dataset_name: a registered data set; its JSON file (or else its records) is the ground truth. It is read here,
+            on the main process, so that nothing is inferred in vain where it is of no use.
         cfg: TEST.TEXT holds the protocol, MODEL.TEXT.CHARSET the characters.
         output_dir: where ``text_results.json`` and ``submission.zip`` are written; None writes nothing.
         distributed: collect the predictions of all processes; else each scores its own.
@@ -43,6 +44,7 @@ class TextEvaluator(DatasetEvaluator):
         self._charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
         self._output_dir = output_dir
         self._distributed = distributed
+        self._truth = registered_truth(dataset_name) if comm.is_main_process() else None
         self._results: dict[int | str, dict] = {}
 
     def reset(self) -> None:
@@ -63,24 +65,30 @@ class TextEvaluator(DatasetEvaluator):
         results = self._gather()
         if results is None:
             return OrderedDict()
-        images = registered_truth(self._name).pair(
+        self._write(list(results.values()))  # before anything can go wrong in the scoring
+        images = (self._truth or registered_truth(self._name)).pair(
             PredictedImage(
                 [ReadWord(word["polygon"], word["text"], word["score"]) for word in result["words"]],
                 file_name=result["file_name"],
                 image_id=image_id,
+                size=(result["height"], result["width"]),
             )
             for image_id, result in results.items()
         )
         evaluation = evaluate_words(images, self._protocol, self._load_lexicons(images))
         logger.info("Text scores on %s:\n%s", self._name, evaluation.table())
+        for warning in evaluation.warnings():
+            logger.warning("%s: %s", self._name, warning)
         logger.info(
             "Annotated and read words: %s", ", ".join(f"{truth!r} {read!r}" for truth, read in evaluation.samples)
         )
+        return evaluation.results()
+
+    def _write(self, results: Sequence[Mapping]) -> None:
         if self._output_dir:
             os.makedirs(self._output_dir, exist_ok=True)
-            write_results(os.path.join(self._output_dir, "text_results.json"), list(results.values()))
-            write_submission(os.path.join(self._output_dir, "submission.zip"), list(results.values()))
-        return evaluation.results()
+            write_results(os.path.join(self._output_dir, "text_results.json"), results)
+            write_submission(os.path.join(self._output_dir, "submission.zip"), results)
 
     def _gather(self) -> dict[int | str, dict] | None:
         """The results of all processes by image, each image once; None on other than the main process."""
@@ -103,10 +111,12 @@ class TextEvaluator(DatasetEvaluator):
         return result.to_dict()
 
     def _relative(self, file_name: str) -> str:
-        """The image's name as the ground truth has it: relative to the image folder."""
+        """The image's name as the ground truth has it: relative to the image folder, where the data set has one."""
         root = self._metadata.get("image_root")
         path = Path(file_name)
-        return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name
+        if not root:
+            return file_name
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
     def _load_lexicons(self, images: Sequence[ImageWords]) -> dict[str, Lexicon | ImageLexicons | None]:
         """The word lists by name; one that cannot be had is left out, with a warning."""

@@ -1,5 +1,6 @@
 """When a read word equals an annotated one: the rules of the ICDAR end-to-end and word-spotting tasks."""
 
+import unicodedata
 from collections.abc import Iterable
 
 from rapidfuzz.distance import Levenshtein
@@ -42,30 +43,43 @@ def same_word(reference: str, read: str, protocol: Protocol) -> bool:
 
     End-to-end, one special character at the start, the end, or each of them may be missing in the read word.
     """
-    reference, read = fold_case(reference, protocol), fold_case(read, protocol)
-    return read == reference if protocol.word_spotting else read in _without_special_ends(reference)
+    read = fold_case(read, protocol)
+    if protocol.word_spotting:
+        return read == fold_case(reference, protocol)
+    return read in spellings(reference, protocol)
 
 
 def fold_case(text: str, protocol: Protocol) -> str:
-    return text if protocol.case_sensitive else text.upper()
+    return text if protocol.case_sensitive else upper_case(text)
+
+
+def upper_case(text: str) -> str:
+    """A composed text in capitals, composed.
+
+    These are Unicode's full mappings, whatever the language: "ß" becomes "SS", "i" and "ı" become "I", and "İ" stays
+    a letter of its own; accents stay.
+    """
+    return text.upper() if text.isascii() else unicodedata.normalize("NFC", text.upper())
+
+
+def spellings(reference: str, protocol: Protocol) -> set[str]:
+    """How a word may be read end-to-end, in the protocol's case."""
+    text = fold_case(reference, protocol)
+    found = {text}
+    starts, ends = text[:1] in SPECIAL_CHARACTERS, text[-1:] in SPECIAL_CHARACTERS
+    if text and starts:
+        found.add(text[1:])
+    if text and ends:
+        found.add(text[:-1])
+    if text and starts and ends:
+        found.add(text[1:-1])
+    return found
 
 
 def edit_similarity(pairs: Iterable[tuple[str, str]]) -> float:
     """1 - the mean over pairs of words of (edit distance / length of the longer word); 0.0 without pairs."""
     shares = [Levenshtein.distance(a, b) / max(len(a), len(b), 1) for a, b in pairs]
     return 1 - sum(shares) / len(shares) if shares else 0.0
-
-
-def _without_special_ends(text: str) -> set[str]:
-    spellings = {text}
-    starts, ends = text[:1] in SPECIAL_CHARACTERS, text[-1:] in SPECIAL_CHARACTERS
-    if text and starts:
-        spellings.add(text[1:])
-    if text and ends:
-        spellings.add(text[:-1])
-    if text and starts and ends:
-        spellings.add(text[1:-1])
-    return spellings
 
 
 def _is_letter(character: str) -> bool:

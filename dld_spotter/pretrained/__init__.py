@@ -5,8 +5,11 @@ Their names can stand where a config file can: ``TextPredictor("NAME")``, ``load
 
 from pathlib import Path
 
+from dld_spotter.resources import find_packaged_config
+
 _ROOT = Path(__file__).parent
 CONFIG, WEIGHTS, CARD = "model.yaml", "model.pth", "README.md"
+DEFAULT_MODEL = "photos-dld"  # what reads where no model is named
 
 
 def pretrained_models() -> list[str]:
@@ -20,6 +23,11 @@ def pretrained_folder(name: str) -> Path | None:
 
 
 def find_config(config_file: str) -> str:
-    """The path of the config that a model's name means; anything else, and a file of that name, as it is."""
+    """The path of a config: a file of the working directory, a model's name, or one that comes with the project.
+
+    Anything else is returned as it is.
+    """
+    if Path(config_file).exists():
+        return config_file
     folder = pretrained_folder(config_file)
-    return config_file if folder is None or Path(config_file).exists() else str(folder / CONFIG)
+    return str(folder / CONFIG) if folder else find_packaged_config(config_file)

@@ -10,11 +10,11 @@ from torch import nn
 
 from dld_spotter.analysis.flops import PAPER_UNIT, SELECTOR, CostModel, count_multiply_adds, count_parameters, part_of
 from dld_spotter.config import load_cfg
-from dld_spotter.modeling.recognition import masked_pooler
+from dld_spotter.modeling.acceleration import tiled_convolutions
+from dld_spotter.modeling.dld.selector.selector_network import ResidualSelector
 from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
-from dld_spotter.modeling.recognition.encoder import BidirectionalLSTM
-from dld_spotter.modeling.resolution_selector import ResidualSelector
-from dld_spotter.modeling.spotter import Workload
+from dld_spotter.modeling.recognition.contextual_encoder import BidirectionalLSTM
+from dld_spotter.modeling.spotter_parts import Workload
 
 
 def count(module, *inputs):
@@ -25,11 +25,11 @@ def meta(*shape, dtype=torch.float32):
     return torch.zeros(shape, device="meta", dtype=dtype)
 
 
-def meta_model(config, *opts):
+def meta_model(*configs, opts=()):
     """A model without values: built in no time, whatever its size."""
     pairs = ["MODEL.DEVICE", "meta", "MODEL.WEIGHTS", "", *opts]
     with torch.device("meta"):
-        return build_model(load_cfg(str(toy.ROOT / "configs" / config), pairs)).eval()
+        return build_model(load_cfg([toy.ROOT / "configs" / config for config in configs], pairs)).eval()
 
 
 def test_convolutions_and_linear_layers():
@@ -126,7 +126,9 @@ def test_every_multiply_add_and_parameter_has_a_part(config):
 @pytest.mark.parametrize("opts", [(), ("MODEL.ROI_TEXT_HEAD.UPSAMPLE", True)])
 def test_the_rehearsal_costs_what_a_real_inference_costs(opts, monkeypatch):
     """The count of ``spot`` itself, values and all, with the proposals and words that it happened to find."""
-    monkeypatch.setattr(masked_pooler, "worthwhile", lambda *args: False)  # a CPU's saving, which depends on places
+    monkeypatch.setattr(
+        tiled_convolutions, "worthwhile", lambda *args: False
+    )  # a CPU's saving, which depends on places
     cfg = toy.tiny_cfg("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0, "TEST.DETECTIONS_PER_IMAGE", 7, *opts)
     spotter = build_model(cfg).eval()
     images = spotter.preprocess_image([{"image": torch.randint(0, 256, (3, 90, 120), dtype=torch.uint8)}])
@@ -159,11 +161,11 @@ def test_the_papers_totals(size, published):
 
 
 @pytest.mark.parametrize(
-    ("config", "size"), [("DLD_gamma0.1_R50.yaml", (896, 1592)), ("DLD_gamma0.1_Light.yaml", (448, 796))]
+    ("configs", "size"), [(("DLD_R50.yaml",), (896, 1592)), (("DLD_R50.yaml", "Light.yaml"), (448, 796))]
 )
-def test_the_selector_costs_at_most_a_fiftieth_of_the_student(config, size):
+def test_the_selector_costs_at_most_a_fiftieth_of_the_student(configs, size):
     """Of the student that has found nothing, at the largest candidate."""
-    model = meta_model(f"DLD/{config}")
+    model = meta_model(*(f"DLD/{config}" for config in configs))
     costs = CostModel(model, Workload(0, 0, 0))
     inference = costs.inference(size, max(model.scales))
     assert 0 < inference[SELECTOR] <= 0.02 * (sum(inference.values()) - inference[SELECTOR])

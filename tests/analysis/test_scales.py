@@ -10,7 +10,7 @@ from detectron2.modeling import build_model
 
 from dld_spotter.analysis import CostModel, choose_scales, chosen_cost, mean_counts, relative_costs, scale_shares
 from dld_spotter.analysis.runtime import median_seconds, peak_memory
-from dld_spotter.modeling.spotter import Workload
+from dld_spotter.modeling.spotter_parts import Workload
 
 CPU = torch.device("cpu")
 

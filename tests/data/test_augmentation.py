@@ -244,8 +244,7 @@ def test_config_order_fill_and_switches():
     assert not corners.any(), "the corners of the canvas are black, whatever the colours"
 
     cfg = toy.tiny_cfg(
-        "INPUT.WORD_CROP.ENABLED", False, "INPUT.ROTATION", 0.0, "INPUT.COLOR_JITTER.BRIGHTNESS", 0.0,
-        "INPUT.COLOR_JITTER.CONTRAST", 0.0, "INPUT.COLOR_JITTER.SATURATION", 0.0,
+        "INPUT.WORD_CROP.ENABLED", False, "INPUT.ROTATION", 0.0, "INPUT.COLOR_JITTER", (0.0, 0.0, 0.0),
     )  # fmt: skip
     (only,) = build_augmentations(cfg, is_train=True)
     assert only.get_transform(blank()).angle == 0

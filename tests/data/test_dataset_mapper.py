@@ -159,8 +159,7 @@ def test_drawn_words_keep_their_texts_under_all_augmentation(tmp_path):
         cv2.rectangle(image, (x, y), (x + 35, y + 23), colours[i + 2].tolist(), -1)
     path = str(tmp_path / "words.png")
     cv2.imwrite(path, image)
-    cfg = toy.tiny_cfg("INPUT.COLOR_JITTER.BRIGHTNESS", 0.0, "INPUT.COLOR_JITTER.SATURATION", 0.0)
-    cfg.INPUT.COLOR_JITTER.CONTRAST = 0.0
+    cfg = toy.tiny_cfg("INPUT.COLOR_JITTER", (0.0, 0.0, 0.0))
     mapper = TextDatasetMapper(cfg, is_train=True, policy=WordPolicy(CHARSET, 5))
     seen = 0
     for seed in range(30):

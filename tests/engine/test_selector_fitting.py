@@ -13,16 +13,16 @@ from dld_spotter.data.charset import PAD
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.text_json import load_text_json
 from dld_spotter.engine.selector_fitting import (
-    SHARPNESS,
-    ScaleLosses,
-    choose_at,
+    FitOptions,
+    advise,
     chosen_scales,
     describe_choice,
     fit_selector,
     measure_scale_losses,
     mirrored,
 )
-from dld_spotter.modeling.rescale import rescale_images, rescale_words
+from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
+from dld_spotter.modeling.dld.selector.regression import SHARPNESS, ScaleLosses, choose_at
 from dld_spotter.modeling.spotter import readable_words, target_tokens
 
 SCALES = (0.5, 1.0)
@@ -86,7 +86,7 @@ def test_learns_which_images_need_the_dear_scale(model):
     kinds = [i % 2 == 0 for i in range(64)]
     losses = torch.tensor([[1.0, 0.1] if fine else [0.0, 0.1] for fine in kinds])
     shown = [stripes(rng, 4 if fine else 24) for fine in kinds]
-    fit_selector(model.selector, shown, losses, model, iterations=150, batch_size=8, learning_rate=5e-3, workers=1)
+    fit_selector(model.selector, shown, losses, model, FitOptions(150, batch_size=8, learning_rate=5e-3, workers=1))
     chosen = chosen_scales(model, [stripes(rng, 4 if fine else 24) for fine in kinds], batch_size=5)
     assert (chosen == torch.tensor(kinds).long()).float().mean() > 0.95
 
@@ -102,7 +102,7 @@ def test_foresees_the_mean_loss_of_images_that_look_alike():
     noise = rng.choice([-0.1, 0.1], (60, 3))
     losses = torch.tensor(np.array([means[look] for look in looks]) + noise, dtype=torch.float32)
     images = [stripes(rng, look) for look in looks]
-    fit_selector(model.selector, images, losses, model, iterations=300, batch_size=16, learning_rate=5e-3)
+    fit_selector(model.selector, images, losses, model, FitOptions(300, learning_rate=5e-3))
     with torch.no_grad():
         logits = torch.cat([model.selector(model.student.preprocess_image([image])) for image in images]).numpy()
     logits -= logits.mean(axis=1, keepdims=True)
@@ -164,6 +164,38 @@ def test_describes_a_choice():
     assert text[4].split()[3:6] == ["0.5000", "0.4000", "0.7000"] and "0.5: 50%, 1: 50%" in text[4]
 
 
+@pytest.mark.parametrize(
+    "lost, chosen, says",
+    [
+        # (images, scales) of what is lost, and the choice; without costs.
+        ([[0.0, 1.0], [1.0, 0.0]] * 10, [0, 1] * 10, None),  # half of the images lose nothing more
+        ([[0.0, 1.0], [1.0, 0.9]] * 10, [1, 1] * 10, "0.5 for all loses 0.4500 less"),
+        ([[0.0, 1.0]] * 20, [0] * 20, "the choice is 0.5 for all"),
+        ([[0.0, 1.0]] * 19 + [[1.0, 0.0]], [0] * 19 + [1], "loses 0.0500 less than 0.5 for all"),
+    ],
+)
+def test_advice(lost, chosen, says):
+    losses = ScaleLosses(torch.tensor(lost), torch.ones(len(lost)))
+    found = advise(torch.tensor(chosen), losses, 0.0, torch.zeros(2), SCALES)
+    assert found is None if says is None else says in found
+
+
+def test_advice_counts_the_images_that_would_tell():
+    """One image of 20 gains 1: mean 1/20, spread sqrt(19)/20, so that (2 spread / mean)^2 = 76 images are needed."""
+    losses = ScaleLosses(torch.tensor([[0.0, 1.0]] * 19 + [[1.0, 0.0]]), torch.ones(20))
+    found = advise(torch.tensor([0] * 19 + [1]), losses, 0.0, torch.zeros(2), SCALES)
+    assert "20 held-out images are too few" in found and "about 76 " in found
+    many = ScaleLosses(losses.lost.repeat(5, 1), torch.ones(100))
+    assert advise(torch.tensor([0] * 19 + [1]).repeat(5), many, 0.0, torch.zeros(2), SCALES) is None
+
+
+def test_costs_count_in_the_advice():
+    losses = ScaleLosses(torch.tensor([[0.1, 0.0]] * 20), torch.ones(20))
+    chosen, costs = torch.ones(20, dtype=torch.long), torch.tensor([0.2, 0.6])
+    assert "MODEL.DLD.FIXED_SCALE 1 " in advise(chosen, losses, 0.0, costs, SCALES)  # it is always the dear one
+    assert "0.5 for all loses 0.3000 less" in advise(chosen, losses, 1.0, costs, SCALES)
+
+
 def test_the_tool_keeps_readings_and_writes_a_checkpoint_for_each_gamma(tmp_path, monkeypatch, capsys):
     tool = toy.load_script("tools/fit_selector.py")
     json_file, images = toy.write_toy_dataset(tmp_path, 4)
@@ -174,7 +206,8 @@ def test_the_tool_keeps_readings_and_writes_a_checkpoint_for_each_gamma(tmp_path
     options += ["--held-out", "0.5", "--gammas", "0.1", "0.3", "--output", str(tmp_path / "out")]
     options += ["MODEL.WEIGHTS", str(tmp_path / "spotter.pth")]
     assert tool.main(options) == 0
-    assert capsys.readouterr().out.count("2 images, gamma") == 2
+    printed = capsys.readouterr()
+    assert printed.out.count("2 images, gamma") == 2 and "warning: a fit to 2 images" in printed.err
     weights = torch.load(tmp_path / "out" / "gamma0.3.pth", weights_only=False)["model"]
     assert {name.split(".")[0] for name in weights} >= {"student", "teacher", "selector"}
     monkeypatch.setattr(tool, "measure_scale_losses", lambda *_: pytest.fail("it was measured before"))
@@ -196,5 +229,10 @@ def test_the_tool_keeps_readings_and_writes_a_checkpoint_for_each_gamma(tmp_path
         assert all(torch.equal(weights[f"{part}.{name}"], value) for name, value in given.items())
     assert tool.main(["--among", "0.7", *options]) == 1
     assert "0.7 is none of MODEL.DLD.SCALES" in capsys.readouterr().err
+    assert tool.main([*options, "MODEL.WEIGHTS", ""]) == 1
+    assert "add MODEL.WEIGHTS" in capsys.readouterr().err
+    torch.save({"model": {f"student.{n}": v for n, v in given.items()}}, tmp_path / "exported.pth")
+    assert tool.main([*options, "MODEL.WEIGHTS", str(tmp_path / "exported.pth")]) == 1
+    assert "holds no teacher" in capsys.readouterr().err
     assert tool.main([*options, "MODEL.DLD.SCALES", "(0.5,)"]) == 1
-    assert "has no selector" in capsys.readouterr().err
+    assert "there is no selector" in capsys.readouterr().err

@@ -52,10 +52,10 @@ def test_the_same_characters_in_another_order_are_another_charset(tmp_path):
         TextCheckpointer(toy_model(tmp_path / "chars.txt")).load(path)
 
 
-@pytest.mark.parametrize("characters", ["abcdefghijklmnopqrstuvwxyz0123456789", "abc"])
+@pytest.mark.parametrize("characters", ["abcdefghijklmnopqrstuvwxyz0123456789", "abc", "cßa", "ß"])
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_reinit_loads_all_but_the_character_layers(tmp_path, characters, prefix):
-    (tmp_path / "chars.txt").write_text(characters)
+def test_reinit_keeps_the_rows_of_shared_characters(tmp_path, characters, prefix):
+    (tmp_path / "chars.txt").write_text(characters, encoding="utf-8")
     trained = toy_model()
     path = tmp_path / "trained.pth"
     torch.save({"model": {prefix + name: value for name, value in trained.state_dict().items()}}, path)
@@ -63,11 +63,18 @@ def test_reinit_loads_all_but_the_character_layers(tmp_path, characters, prefix)
     model = toy_model(tmp_path / "chars.txt")
     before = {name: value.clone() for name, value in model.state_dict().items()}
     TextCheckpointer(model, on_charset_change="reinit").load(str(path))
-    kept = {"text_head.charset_code_points", "text_head.embed.weight"}
-    kept |= {"text_head.classify.weight", "text_head.classify.bias"}
+    old = "0123456789abcdefghijklmnopqrstuvwxyz"
     for name, value in model.state_dict().items():
-        source = before if name in kept else trained.state_dict()
-        assert torch.equal(value, source[name]), name
+        source = trained.state_dict()[name]
+        if name.endswith("charset_code_points"):
+            assert "".join(map(chr, value.tolist())) == characters
+        elif name in ("text_head.embed.weight", "text_head.classify.weight", "text_head.classify.bias"):
+            assert torch.equal(value[:2], source[:2]), "the special tokens"
+            for row, character in enumerate(characters, 2):
+                expected = source[2 + old.index(character)] if character in old else before[name][row]
+                assert torch.equal(value[row], expected), (name, character)
+        else:
+            assert torch.equal(value, source), name
 
 
 def test_a_run_cannot_go_on_with_another_charset(tmp_path):
@@ -113,17 +120,50 @@ def test_a_checkpoint_of_another_network_is_an_error(tmp_path):
         TextCheckpointer(toy_model()).load(path)
 
 
-def test_parameters_of_another_shape_are_skipped_and_counted(tmp_path, caplog):
-    caplog.set_level("INFO")
+def test_a_part_of_another_shape_is_an_error_that_names_the_config(tmp_path):
     trained = toy_model()
     trained.mean = nn.Linear(4, 80)
-    model = toy_model()
-    before = model.mean.weight.clone()
-    TextCheckpointer(model).load(saved(trained, tmp_path))
-    assert torch.equal(model.mean.weight, before) and torch.equal(model.conv.weight, trained.conv.weight)
-    assert (
-        "8 of the model's 10 tensors loaded, 2 keep their initial values (2 of them for another shape)" in caplog.text
-    )
+    path = saved(trained, tmp_path)
+    for name in ("", "config.yaml", "model.yaml"):
+        (tmp_path / (name or "notes")).write_text("")
+        with pytest.raises(ValueError, match=r"trained\.pth .*another network: mean\.weight is 80 x 4") as caught:
+            TextCheckpointer(toy_model()).load(path)
+        assert name in str(caught.value)
+
+
+def test_what_starts_afresh_is_counted_and_named(tmp_path, caplog):
+    caplog.set_level("INFO")
+    trained = toy_model()
+    del trained.mean
+    TextCheckpointer(toy_model()).load(saved(trained, tmp_path))
+    assert "8 of the model's 10 tensors loaded, 2 keep their initial values (mean); 0 in the file" in caplog.text
+
+
+def test_a_model_that_predicts_is_loaded_completely(tmp_path):
+    trained, model = toy_model(), toy_model().eval()
+    del trained.mean
+    path = saved(trained, tmp_path)
+    with pytest.raises(ValueError, match="the file has no mean"):
+        TextCheckpointer(model).load(path)
+    TextCheckpointer(model, complete=False).load(path)
+    with pytest.raises(ValueError, match="the file has no mean"):
+        TextCheckpointer(model.train(), complete=True).load(path)
+
+
+def test_what_shall_start_afresh_is_not_loaded(tmp_path):
+    trained, model = toy_model(), toy_model().eval()
+    trained.mean = nn.Linear(4, 80)
+    TextCheckpointer(model, fresh=("mean.",)).load(saved(trained, tmp_path))
+    assert torch.equal(model.conv.weight, trained.conv.weight) and model.mean.weight.shape == (1, 4)
+
+
+def test_a_run_does_not_go_on_with_another_network(tmp_path):
+    cfg = engine_toy.toy_cfg(tmp_path, "MODEL.DLD.SCALES", (0.5, 1.0), model="DLDSpotter")
+    cfg.MODEL.DLD.SCALES = (0.5,)
+    engine_toy.train(cfg, stop=4)
+    cfg.MODEL.DLD.SCALES = (0.5, 1.0)
+    with pytest.raises(ValueError, match="another network: the file has no selector"):
+        engine_toy.train(cfg, resume=True)
 
 
 class BackboneOnly(nn.Module):
@@ -148,7 +188,7 @@ def test_torchvision_resnets_load_into_the_fpn(tmp_path, caplog):
             nn.init.uniform_(module.running_var, 0.5, 1.5)
     torch.save(reference.state_dict(), tmp_path / "resnet50.pth")
     model = BackboneOnly(r50_cfg()).eval()
-    TextCheckpointer(model).load(str(tmp_path / "resnet50.pth"))
+    TextCheckpointer(model, complete=False).load(str(tmp_path / "resnet50.pth"))
     assert "INPUT.FORMAT RGB" in caplog.text and "STRIDE_IN_1X1" not in caplog.text
 
     image = torch.randn(1, 3, 64, 96)
@@ -169,6 +209,7 @@ def test_torchvision_resnets_with_another_stride_are_warned_of(tmp_path, caplog)
 
 
 def test_detectron2_mask_rcnn_of_80_classes_loads_but_for_the_predictors(tmp_path, caplog):
+    caplog.set_level("INFO")
     import pickle
 
     spotter_cfg = toy.tiny_cfg()
@@ -185,4 +226,11 @@ def test_detectron2_mask_rcnn_of_80_classes_loads_but_for_the_predictors(tmp_pat
     differing = {name for name in weights if not np.array_equal(model.state_dict()[name].numpy(), weights[name])}
     predictors = ("box_predictor", "mask_head.predictor", "rpn_head.objectness_logits", "rpn_head.anchor_deltas")
     assert differing and all(any(p in name for p in predictors) for name in differing), differing
-    assert "Skip loading parameter 'roi_heads.box_predictor.cls_score.weight'" in caplog.text
+    assert "keep their initial values" in caplog.text and "roi_heads.box_predictor" in caplog.text
+
+
+def test_a_foreign_backbone_must_be_whole(tmp_path):
+    resnet18 = pytest.importorskip("torchvision.models").resnet18
+    torch.save(resnet18(weights=None).state_dict(), tmp_path / "resnet18.pth")
+    with pytest.raises(ValueError, match=r"resnet18\.pth is a checkpoint of another network: backbone\.bottom_up"):
+        TextCheckpointer(BackboneOnly(r50_cfg())).load(str(tmp_path / "resnet18.pth"))

@@ -91,6 +91,46 @@ def test_predictions_for_other_images(tool, files, capsys):
     assert "gt.zip does not have, e.g. img_5.txt" in capsys.readouterr().err
 
 
+def test_where_words_are_lost_and_what_a_lexicon_lacks(tool, files, capsys, caplog):
+    (files / "words.txt").write_text("SALE")
+    lexicons = ["--lexicon", f"weak={files / 'words.txt'}", "--lexicon-rule", "weighted"]
+    assert tool.main(arguments(files, *lexicons, "--json", files / "out.json")) == 0
+    report = json.loads((files / "out.json").read_text())
+    rows = {"words": 3, "found": 2, "read": 1, "not found": 1, "score below threshold": 0, "misread": 1}
+    assert report["breakdown"] == {"scaled": False, "rows": {"size_0": rows, "size_all": rows}}
+    assert report["results"]["lexicon_weak"]["coverage"] == pytest.approx(1 / 3)
+    # "exit" is far from the list, so that its detection does not count.
+    assert report["counts"]["e2e_weak"] == {"correct": 1, "truths": 3, "detections": 1}
+    assert "'weak' has only 1 of the 3" in caplog.text
+    assert "under 14" in capsys.readouterr().out
+
+
+def test_sizes_of_photos_come_with_the_predictions(tool, files):
+    word = {"text": "exit", "score": 0.5, "polygon": [[0, 0], [20, 0], [20, 10], [0, 10]]}
+    results = [{"file_name": f"img_{number}.jpg", "height": 72, "width": 96, "words": [word]} for number in (1, 2)]
+    (files / "results.json").write_text(json.dumps(results))
+    options = ["--predictions", files / "results.json", "--score-threshold", "0.6", "--json", files / "out.json"]
+    assert tool.main(arguments(files, *options)) == 0
+    report = json.loads((files / "out.json").read_text())
+    assert report["breakdown"]["scaled"] and list(report["breakdown"]["rows"]) == ["size_80", "size_all"]
+    assert report["breakdown"]["rows"]["size_all"]["score below threshold"] == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_in_any_unicode_encoding(tool, files, encoding):
+    word = {"text": "Cafe\u0301", "polygon": [0, 0, 20, 0, 20, 10, 0, 10]}
+    content = [{"file_name": "img_1.jpg", "words": [word]}]
+    (files / "results.json").write_text(json.dumps(content, ensure_ascii=False), encoding=encoding)
+    truth = {
+        "images": [{"id": 1, "file_name": "img_1.jpg", "height": 30, "width": 30}],
+        "annotations": [{"id": 1, "image_id": 1, "segmentation": [word["polygon"]], "text": "CAF\u00c9"}],
+    }
+    (files / "gt.json").write_text(json.dumps(truth, ensure_ascii=False), encoding=encoding)
+    argv = ["--predictions", files / "results.json", "--ground-truth", files / "gt.json", "--json", files / "out.json"]
+    assert tool.main([str(value) for value in argv]) == 0
+    assert json.loads((files / "out.json").read_text())["results"]["e2e_none"]["hmean"] == 1
+
+
 def test_published_numbers(tool, real_data, tmp_path):
     folder = real_data / "eval"
     code = tool.main(

@@ -5,7 +5,15 @@ import zipfile
 
 import pytest
 
-from dld_spotter.evaluation.icdar import guess_layout, image_key, parse_line, read_text_files, read_word_files
+from dld_spotter.evaluation.icdar import (
+    guess_layout,
+    image_key,
+    image_keys,
+    list_text_files,
+    parse_line,
+    read_word_files,
+    result_stems,
+)
 
 
 @pytest.mark.parametrize(
@@ -88,25 +96,67 @@ def test_files_of_folder_and_zip(tmp_path):
         assert words["gt_img_2.txt"] == []
 
 
-def test_latin_1_is_read_with_a_warning(tmp_path, caplog):
-    (tmp_path / "img_1.txt").write_bytes("1,2,3,2,3,4,1,4,Café".encode("latin-1"))
+def test_other_encodings(tmp_path, caplog):
+    line = "1,2,3,2,3,4,1,4,Café"
+    for name, encoding in (("one", "latin-1"), ("two", "utf-16"), ("three", "utf-32"), ("four", "utf-8-sig")):
+        (tmp_path / f"{name}.txt").write_bytes(line.encode(encoding))
     with caplog.at_level(logging.WARNING):
-        assert read_text_files(tmp_path)["img_1.txt"].endswith("Café")
-    assert "img_1.txt is not in UTF-8" in caplog.text
+        assert {text for words in read_word_files(tmp_path).values() for _, text in words} == {"Café"}
+    assert len(caplog.records) == 1 and "one.txt" in caplog.text
+    (tmp_path / "two.txt").write_bytes(line.encode("utf-16-le"))
+    with pytest.raises(ValueError, match=r"two.txt, line 1: .*NUL"):
+        read_word_files(tmp_path)
 
 
 def test_bad_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing.zip does not exist"):
-        read_text_files(tmp_path / "nothing.zip")
-    with pytest.raises(ValueError, match="holds no .txt files"):
-        read_text_files(tmp_path)
+    with pytest.raises(FileNotFoundError, match="nothing.zip"):
+        list_text_files(tmp_path / "nothing.zip")
+    with pytest.raises(FileNotFoundError, match="holds no .txt file"):
+        list_text_files(tmp_path)
     (tmp_path / "broken.zip").write_bytes(b"PK no zip")
-    with pytest.raises(ValueError, match="broken.zip is no zip file"):
-        read_text_files(tmp_path / "broken.zip")
+    with pytest.raises(FileNotFoundError, match="broken.zip"):
+        list_text_files(tmp_path / "broken.zip")
     (tmp_path / "img_1.txt").write_text("1,2,3,2,3,4,1,4,A\n1,2,3,B\n")
     with pytest.raises(ValueError, match=r"img_1.txt, line 2: expected x1.*, found 3 coordinates in '1,2,3,B'"):
         read_word_files(tmp_path)
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "img_1.txt").write_text("")
-    with pytest.raises(ValueError, match="two files named img_1.txt"):
-        read_text_files(tmp_path)
+
+
+def test_files_of_one_name_keep_their_folders(tmp_path):
+    for name in ("a/img_1.txt", "b/img_1.txt", "b/img_2.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert set(list_text_files(tmp_path)) == {"a/img_1.txt", "b/img_1.txt", "img_2.txt"}
+
+
+@pytest.mark.parametrize(
+    ("names", "stems"),
+    [
+        (["img_1.jpg", "sub/img_2.jpg"], ["img_1", "img_2"]),
+        (["a/img_1.jpg", "b/img_1.jpg", "b/img_2.jpg"], ["a_img_1", "b_img_1", "img_2"]),
+        (["p.jpg", "p.png"], ["p.jpg", "p.png"]),
+        (["x/a/p.jpg", "y/a/p.jpg", "a/b/p.jpg"], ["x_a_p", "y_a_p", "b_p"]),
+        (["p.jpg", "a/p.jpg"], ["p.jpg", "a_p"]),
+        (["a/p.jpg", "a/p.png", "b/p.png"], ["p.jpg", "a_p.png", "b_p"]),
+        (["a/b.jpg", "a_b.jpg"], ["b", "a_b"]),  # a stem of its own is kept
+        (["a/b/p.jpg", "a_b/p.jpg", "c/p.jpg", "a_b_p.jpg"], None),
+        (["img_1.jpg", "1.jpg"], ["img_1", "1"]),
+        (["/root/a/p.jpg", "C:\\b\\p.jpg"], ["a_p", "b_p"]),
+    ],
+)
+def test_result_stems_differ_and_are_short(names, stems):
+    found = result_stems(names)
+    assert len(set(found)) == len(names)
+    assert stems is None or found == stems
+
+
+@pytest.mark.parametrize(
+    ("names", "keys"),
+    [
+        (["img_1.jpg", "sub/img_2.jpg"], ["1", "2"]),
+        (["a/gt_img_1.txt", "b/gt_img_1.txt", "gt_img_2.txt"], ["a_img_1", "b_img_1", "2"]),
+        (["p.jpg", "p.png", "poly_gt_q.txt"], ["p.jpg", "p.png", "q"]),
+        (["Cafe\u0301.jpg"], ["Café"]),
+    ],
+)
+def test_keys_differ(names, keys):
+    assert image_keys(names) == keys

@@ -1,13 +1,23 @@
 """Lexicon look-up against a naive search through the whole list."""
 
+import unicodedata
 import zipfile
 
 import numpy as np
 import pytest
 from editdistance import eval as distance
 
-from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_words, full_lexicon, load_lexicon
+from dld_spotter.evaluation.ground_truth import read_ground_truth
+from dld_spotter.evaluation.icdar import image_keys
+from dld_spotter.evaluation.lexicon import (
+    ImageLexicons,
+    Lexicon,
+    correct_words,
+    full_lexicon,
+    load_lexicon,
+)
 from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord, TruthWord
+from dld_spotter.evaluation.scoring import evaluate_words
 
 
 def naive_nearest(word, words):
@@ -85,11 +95,53 @@ def test_bad_lists(tmp_path):
     (tmp_path / "empty.txt").write_text("\n \n")
     with pytest.raises(ValueError, match="empty.txt: the lexicon holds no words"):
         load_lexicon(tmp_path / "empty.txt")
-    (tmp_path / "voc_img_1.txt").write_text("ONE")
-    (tmp_path / "voc_img_01.txt").write_text("ONE")
-    with pytest.raises(ValueError, match="second word list for the image '1'"):
-        (tmp_path / "empty.txt").unlink()
-        load_lexicon(tmp_path)
+    (tmp_path / "utf16.txt").write_bytes("ONE\n".encode("utf-16-le"))
+    with pytest.raises(ValueError, match="utf16.txt, line 1"):
+        load_lexicon(tmp_path / "utf16.txt")
+
+
+def test_lists_of_images_of_one_stem(tmp_path):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "voc_img_1.txt").write_text(folder)
+    (tmp_path / "voc_img_2.txt").write_text("two")
+    lexicons = load_lexicon(tmp_path)
+    keys = image_keys(["x/a/img_1.jpg", "x/b/img_1.jpg", "x/a/img_2.jpg"])
+    assert [lexicons.for_image(key).words for key in keys] == [["a"], ["b"], ["two"]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_words_are_composed_whatever_the_encoding(tmp_path, encoding, form):
+    path = tmp_path / "words.txt"
+    path.write_bytes(unicodedata.normalize(form, "Café\nÖl\n").encode(encoding))
+    lexicon = load_lexicon(path)
+    assert lexicon.words == ["Café", "Öl"]
+    assert lexicon.nearest([unicodedata.normalize("NFD", "CAFÉ")]) == [("Café", 0)]
+
+
+def test_coverage_counts_the_words_that_lists_are_made_for():
+    lexicon = Lexicon(["EXIT", "Café", "24h", "it"])
+    words = ["Exit!", "café", "lost", "exits", "24h", "it", "no"]  # a digit or two letters: not asked for
+    assert lexicon.covers(words, "1", Protocol()) == (2, 4)
+    assert lexicon.covers(words, "1", Protocol(case_sensitive=True)) == (2, 4)
+    strong = ImageLexicons({"1": lexicon}, "lists")
+    assert (strong.covers(words, "1", Protocol()), strong.covers(words, "2", Protocol())) == ((2, 4), (0, 4))
+
+
+@pytest.mark.parametrize(
+    ("truth", "path", "share"),
+    [
+        ("gt-icdar2015", "icdar2015/GenericVocabulary.txt", 1941 / 2002),
+        ("gt-icdar2015", "icdar2015/strong_lexicon.zip", 1941 / 2002),
+        ("gt-icdar2015", "icdar2013/GenericVocabulary.txt", 1546 / 2002),  # it lacks 321 of the other's words
+    ],
+)
+def test_coverage_of_the_benchmarks_own_lists(real_data, truth, path, share):
+    images = read_ground_truth(real_data / "eval" / "gt" / f"{truth}.zip").pair([])
+    evaluation = evaluate_words(images, Protocol(), {"list": load_lexicon(real_data / "eval" / "lexicons" / path)})
+    assert evaluation.results()["lexicon_list"]["coverage"] == pytest.approx(share)
+    assert bool(evaluation.warnings()) is (share < 0.9)
 
 
 def test_full_lexicon_holds_the_distinct_words_that_are_cared_for():

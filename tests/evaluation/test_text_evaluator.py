@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from detectron2.utils import comm
 
 from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import Charset
+from dld_spotter.data.text_json import register_text_json
 from dld_spotter.evaluation import TextEvaluator, read_ground_truth, read_predictions
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.scoring import evaluate_words
@@ -40,10 +42,11 @@ def dataset(tmp_path):
         {"id": 10 * i, "file_name": name, "height": HEIGHT, "width": WIDTH} for i, name in enumerate(SCENES, start=1)
     ]
     annotations = [
-        {"id": 1, "image_id": image["id"], "segmentation": [quad(left)], "text": text, "ignore": ignore}
+        {"image_id": image["id"], "segmentation": [quad(left)], "text": text, "ignore": ignore}
         for image in images
         for left, text, ignore in SCENES[image["file_name"]]
     ]
+    annotations = [{"id": i} | annotation for i, annotation in enumerate(annotations)]
     json_file = tmp_path / "toy.json"
     json_file.write_text(json.dumps({"images": images, "annotations": annotations}))
     name = f"toy_{tmp_path.name}"
@@ -104,7 +107,7 @@ def test_results_and_files(dataset, tmp_path, masks):
     evaluator.process(records(tmp_path)[:2], outputs)
     results = evaluator.evaluate()  # nothing was predicted for the third image, which has no words
 
-    assert list(results) == ["detection", "e2e_none", "word_spotting_none", "ned_none"]
+    assert list(results)[:4] == ["detection", "e2e_none", "word_spotting_none", "ned_none"]
     assert results["detection"] == pytest.approx({"precision": 3 / 4, "recall": 1, "hmean": 6 / 7})
     assert results["e2e_none"] == pytest.approx({"precision": 2 / 4, "recall": 2 / 3, "hmean": 4 / 7})
     assert results["ned_none"]["one_minus_ned"] == pytest.approx(1 - (1 / 4) / 3)
@@ -120,6 +123,74 @@ def test_results_and_files(dataset, tmp_path, masks):
     for name in ("text_results.json", "submission.zip"):
         images = truth.pair(read_predictions(tmp_path / "out" / name))
         assert evaluate_words(images, Protocol(), {"none": None}).results() == results
+
+
+def test_where_words_are_lost(dataset, tmp_path, caplog):
+    evaluator = make(dataset, "TEST.TEXT.SCORE_THRESHOLD", 0.3)
+    evaluator.process(records(tmp_path)[:2], [found((0, "Exit", 0.9), (30, "Salt", 0.9)), found((0, "Open", 0.5))])
+    with caplog.at_level(logging.INFO):
+        results = evaluator.evaluate()
+    # Words of 10 pixels in photos of 40: as large as 180 of 720.
+    assert results["size_80"] == results["size_all"] == {"found": 1, "read": pytest.approx(2 / 3)}
+    assert results["lost"]["misread"] == results["lost"]["score_below_threshold"] == pytest.approx(1 / 3)
+    assert not {"size_0", "size_14"} & set(results)
+    assert "80 and more" in caplog.text
+
+
+def test_photos_of_one_stem_lose_nothing(tmp_path):
+    images = [
+        {"id": i, "file_name": name, "height": HEIGHT, "width": WIDTH}
+        for i, name in enumerate(("a/img_1.jpg", "b/img_1.jpg", "b/img_1.png"))
+    ]
+    annotations = [
+        {"id": i, "image_id": i, "segmentation": [], "bbox": [0, 10, 20, 10], "text": "abc"[i]} for i in range(3)
+    ]
+    json_file = tmp_path / "twins.json"
+    json_file.write_text(json.dumps({"images": images, "annotations": annotations}))
+    name = f"twins_{tmp_path.name}"
+    register_text_json(name, str(json_file), str(tmp_path))
+    try:
+        evaluator = make(name, output_dir=str(tmp_path / "out"))
+        for image in images:
+            record = image | {"image_id": image["id"], "file_name": str(tmp_path / image["file_name"])}
+            evaluator.process([record], [found((0, "abc"[image["id"]], 0.9))])
+        assert evaluator.evaluate()["e2e_none"]["hmean"] == 1
+        for file in ("text_results.json", "submission.zip"):
+            paired = read_ground_truth(json_file).pair(read_predictions(tmp_path / "out" / file))
+            assert [[word.text for word in image.reads] for image in paired] == [["a"], ["b"], ["c"]]
+    finally:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
+def test_a_truth_that_is_of_no_use_is_known_before_inference(dataset):
+    Path(MetadataCatalog.get(dataset).json_file).write_text('{"images": []')
+    with pytest.raises(ValueError, match="toy.json"):
+        make(dataset)
+
+
+def test_what_was_read_is_kept_where_it_cannot_be_scored(dataset, tmp_path):
+    evaluator = make(dataset, output_dir=str(tmp_path / "out"))
+    stranger = records(tmp_path)[0] | {"image_id": 99, "file_name": "elsewhere/other.jpg"}
+    evaluator.process([stranger], [found((0, "Exit", 0.9))])
+    with pytest.raises(ValueError, match="other.jpg"):
+        evaluator.evaluate()
+    assert read_predictions(tmp_path / "out" / "text_results.json")[0].words[0].text == "Exit"
+
+
+def test_a_lexicon_that_lacks_words_is_told(dataset, tmp_path, caplog):
+    (tmp_path / "words.txt").write_text("OPEN\n")
+    evaluator = make(
+        dataset,
+        *("TEST.TEXT.LEXICONS", "('weak',)", "TEST.TEXT.LEXICON_RULE", "weighted"),
+        *("TEST.TEXT.LEXICON_PATHS", [("weak", str(tmp_path / "words.txt"))]),
+    )
+    evaluator.process(records(tmp_path)[:2], [found((0, "Exlt", 0.9)), found((0, "Opem", 0.9))])
+    with caplog.at_level(logging.WARNING):
+        results = evaluator.evaluate()
+    assert results["lexicon_weak"]["coverage"] == pytest.approx(1 / 3)
+    assert results["e2e_weak"] == pytest.approx({"precision": 1, "recall": 1 / 3, "hmean": 0.5})  # "Exlt" is too far
+    assert any("'weak'" in r.getMessage() and "1 of the 3" in r.getMessage() for r in caplog.records)
 
 
 def test_images_without_a_prediction_are_misses(dataset, tmp_path):

@@ -1,9 +1,11 @@
 """The rules for words, by hand, and the edit distance against a naive table."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
-from dld_spotter.evaluation.protocol import Protocol, TruthWord
+from dld_spotter.evaluation.protocol import Protocol, ReadWord, TruthWord
 from dld_spotter.evaluation.transcription import dictionary_word, edit_similarity, reference_word, same_word
 
 END_TO_END = Protocol()
@@ -48,6 +50,44 @@ def test_end_to_end(annotated, read, same):
 def test_case():
     assert not same_word("Exit", "EXIT", Protocol(case_sensitive=True))
     assert same_word("Exit!", "Exit", Protocol(case_sensitive=True))
+
+
+@pytest.mark.parametrize("rules", [END_TO_END, SPOTTING])
+@pytest.mark.parametrize(
+    ("annotated", "read", "same"),
+    [
+        ("Cafe\u0301", "CAFÉ", True),  # two spellings of one character
+        ("Cafe\u0301", "CAFE", False),
+        ("Straße", "STRASSE", True),  # capitals as Unicode maps them
+        ("ﬁre", "FIRE", True),
+        ("istanbul", "İstanbul", False),  # the dotted capital is a letter of its own
+        ("i\u0307stanbul", "İSTANBUL", True),  # ... of which this is the small one
+        ("καφές", "ΚΑΦΈΣ", True),
+        ("καφές", "ΚΑΦΕΣ", False),  # accents stay
+    ],
+)
+def test_unicode(annotated, read, same, rules):
+    truth, found = TruthWord(SQUARE, annotated), ReadWord(SQUARE, read)
+    assert same_word(truth.text, found.text, rules) is same
+    assert same_word(found.text, truth.text, rules) is same
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKD"])
+def test_either_form_is_a_word_of_word_spotting(form):
+    word = TruthWord(SQUARE, unicodedata.normalize(form, "Café's"))
+    assert reference_word(word, SPOTTING) == "Café" and reference_word(word, END_TO_END) == "Café's"
+
+
+@pytest.mark.parametrize(
+    ("annotated", "read"),
+    [("Ｅxit", "Exit"), ("a\u00a0b", "a b"), ("ex\u200bit", "exit"), ("it’s", "it's"), ("«a»", "a")],
+)
+def test_other_characters_stay_apart_as_in_the_official_script(annotated, read):
+    assert not same_word(TruthWord(SQUARE, annotated).text, ReadWord(SQUARE, read).text, END_TO_END)
+
+
+def test_outer_white_space_does_not_count():
+    assert TruthWord(SQUARE, " Exit\u00a0").text == ReadWord(SQUARE, "Exit ").text == "Exit"
 
 
 def test_word_spotting_asks_for_equality():

@@ -104,7 +104,16 @@ def mutate_zip(rng: random.Random, data: bytes) -> bytes:
                 content = mutate_text(rng, content)
             if rng.random() < 0.2:
                 name = rng.choice(
-                    (f"../../{name}", f"/{name}", "²" + name, "9" * 5000 + ".txt", "", ".txt", f"a/{name}", "\\" + name)
+                    (
+                        f"../../{name}",
+                        f"/{name}",
+                        "²" + name,
+                        "9" * 5000 + ".txt",
+                        " ",
+                        ".txt",
+                        f"a/{name}",
+                        "\\" + name,
+                    )
                 )
             new.writestr(name, content)
     return result.getvalue()

@@ -7,7 +7,7 @@ import torch
 import toy
 from detectron2.modeling import build_model
 from detectron2.utils.events import EventStorage
-from test_mask_rcnn_spotter import toy_batch
+from helpers.toy_words import toy_batch
 
 from dld_spotter.engine.steps import MixedPrecisionStep
 
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a G
 
 CONFIGS = {
     "words": ("MaskRCNNSpotter_Light.yaml",),
-    "pixels": ("MaskRCNNSpotter_PPLCNet_Pixels.yaml",),
-    "perceptron": ("TextPerceptron_Light.yaml",),
-    "mango": ("MANGO_Light.yaml",),
+    "pixels": ("MaskRCNNSpotter_PPLCNet_Crop.yaml",),
+    "perceptron": (("TextPerceptron_R50.yaml", "Light.yaml"),),
+    "mango": (("MANGO_R50.yaml", "Light.yaml"),),
     "distilled": ("MaskRCNNSpotter_Light.yaml", "MODEL.META_ARCHITECTURE", "DLDSpotter"),
 }
 

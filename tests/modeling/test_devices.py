@@ -5,30 +5,10 @@ import sys
 import pytest
 import torch
 from detectron2.utils.events import EventStorage
-from test_dld import build
-from test_mask_rcnn_spotter import toy_batch
+from helpers.placeless_tensors import PlacelessTensors
+from helpers.toy_dld import build
+from helpers.toy_words import toy_batch
 from torch.overrides import TorchFunctionMode
-
-FACTORIES = {
-    getattr(torch, name)
-    for name in ("arange", "empty", "eye", "full", "linspace", "ones", "rand", "randint", "randn", "tensor", "zeros")
-}
-
-
-class PlacelessTensors(TorchFunctionMode):
-    """Notes where the package's models make a tensor without naming a device."""
-
-    def __init__(self, package: str = "dld_spotter/modeling"):
-        super().__init__()
-        self.package = package
-        self.calls: list[str] = []
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        caller = sys._getframe(1)
-        if func in FACTORIES and "device" not in kwargs and self.package in caller.f_code.co_filename:
-            self.calls.append(f"{func.__name__} in {caller.f_code.co_filename}:{caller.f_lineno}")
-        return func(*args, **kwargs)
 
 
 def test_the_watch_sees_a_placeless_tensor():

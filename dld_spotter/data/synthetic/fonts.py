@@ -10,9 +10,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
 
-SUFFIXES = (".ttf", ".otf")
+SUFFIXES = (".ttf", ".otf", ".ttc")  # of a collection, the first face
 LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 PRINTABLE = LETTERS_AND_DIGITS + string.punctuation
 HELD_OUT_PERCENT = 30
@@ -49,7 +50,7 @@ class FontFace:
     Attributes:
         path: of the file.
         family, style: as the file names them.
-        characters: the printable ASCII characters that it has a glyph for.
+        characters: those that it has a glyph for, of printable ASCII and of what was asked for.
         single_case: small letters look like capitals, so it may only draw capitals.
         ink_share: share of the box of "HOn" that is ink; hairlines have little.
     """
@@ -81,11 +82,14 @@ def is_held_out_family(family: str) -> bool:
     return stem not in CLONED and int.from_bytes(digest, "big") % 100 < HELD_OUT_PERCENT
 
 
-def find_faces(folders: Iterable[str | os.PathLike], split: str) -> list[FontFace]:
+def find_faces(folders: Iterable[str | os.PathLike], split: str, wanted: Iterable[str] = ()) -> list[FontFace]:
     """The usable faces of a split in these folders and those below, in the order of family and style.
 
     Left out: other families than the split's, files that FreeType cannot read, faces without Latin letters and
     digits, symbols, and second copies of a face.
+
+    Args:
+        wanted: characters to look for besides printable ASCII; a face is not left out for want of them.
 
     Raises:
         FileNotFoundError: one of the folders does not exist.
@@ -96,9 +100,10 @@ def find_faces(folders: Iterable[str | os.PathLike], split: str) -> list[FontFac
         if not folder.is_dir():
             raise FileNotFoundError(f"the font folder {folder} does not exist (--fonts).")
     paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    wanted = frozenset(wanted)
     faces: dict[tuple[str, str], FontFace] = {}
     for path in paths:
-        face = check_face(path, split)
+        face = check_face(path, split, wanted)
         if face is not None:
             faces.setdefault((face.family, face.style), face)
     if not faces:
@@ -110,8 +115,12 @@ def find_faces(folders: Iterable[str | os.PathLike], split: str) -> list[FontFac
     return [faces[key] for key in sorted(faces)]
 
 
-def check_face(path: str | os.PathLike, split: str | None = None) -> FontFace | None:
-    """The face in a file; None where it cannot draw Latin words or its family belongs to another split."""
+def check_face(path: str | os.PathLike, split: str | None = None, wanted: Iterable[str] = ()) -> FontFace | None:
+    """The face in a file; None where it cannot draw Latin words or its family belongs to another split.
+
+    Args:
+        wanted: characters to look for besides printable ASCII.
+    """
     try:
         font = ImageFont.truetype(str(path), CHECK_SIZE, layout_engine=ImageFont.Layout.BASIC)
         family, style = (name or "" for name in font.getname())
@@ -125,7 +134,8 @@ def check_face(path: str | os.PathLike, split: str | None = None) -> FontFace | 
     if not set(LETTERS_AND_DIGITS) <= drawn.keys() or _confuses(drawn):
         return None
     share = float(np.mean([(drawn[character] / 255).mean() for character in "HOn"]))
-    return FontFace(str(path), family, style, frozenset(drawn), _is_single_case(drawn), share)
+    characters = frozenset(drawn) | _mapped_characters(path, font, wanted)
+    return FontFace(str(path), family, style, characters, _is_single_case(drawn), share)
 
 
 @lru_cache(maxsize=1024)
@@ -163,6 +173,19 @@ class FontChoice:
             if face.ink_share >= least_ink and not (plain and face.single_case):
                 break
         return face
+
+
+def _mapped_characters(path: str | os.PathLike, font: ImageFont.FreeTypeFont, wanted: Iterable[str]) -> frozenset[str]:
+    """Those of some characters that the file's character map has and that have ink."""
+    wanted = frozenset(wanted)
+    if not wanted:
+        return wanted
+    try:
+        with TTFont(path, lazy=True, fontNumber=0) as file:
+            mapped = file.getBestCmap() or {}
+    except Exception:  # a damaged table raises nearly anything
+        return frozenset()
+    return frozenset(c for c in wanted if ord(c) in mapped and _glyph(font, c) is not None)
 
 
 def _drawn_glyphs(font: ImageFont.FreeTypeFont) -> dict[str, np.ndarray]:

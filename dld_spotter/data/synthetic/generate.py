@@ -32,6 +32,7 @@ class SceneSource:
         split: "train" or "test", of the words; the faces must be of the same split.
         style: of the scenes.
         seed: of everything random.
+        english: whether English sign words are drawn beside those of the dictionary (see ``Vocabulary``).
     """
 
     faces: Sequence[FontFace]
@@ -39,11 +40,12 @@ class SceneSource:
     split: str
     style: SceneStyle
     seed: int
+    english: bool = True
 
     def drawer(self) -> SceneDrawer:
         """What draws these scenes; takes a second or two, for the textures."""
         bank = texture_bank(np.random.default_rng([self.seed, 0]), BANK_SIZE)
-        return SceneDrawer(self.faces, Vocabulary(self.words, self.split), bank, self.style)
+        return SceneDrawer(self.faces, Vocabulary(self.words, self.split, self.english), bank, self.style)
 
 
 def generate_scenes(

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from dld_spotter.modeling.mango.attention import CharacterAttention
+from dld_spotter.modeling.mango.dynamic_attention import CharacterAttention
+from dld_spotter.modeling.mango.mango_target_maker import ReadCells
 from dld_spotter.modeling.mango.mask_attention import AttentionMaps
-from dld_spotter.modeling.mango.target_maker import ReadCells
 
 # Positions a side. A map of stride 4 has more of them, but so the maps of a batch of words stay small.
 GRID = 64

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dld_spotter.data.charset import END, PAD, START
+from dld_spotter.modeling.recognition.likelihood import step_log_likelihood
 
 
 class DecoderState(NamedTuple):
@@ -43,6 +44,7 @@ class AttentionDecoder(nn.Module):
     def __init__(self, num_tokens: int, context_size: int, hidden_size: int):
         super().__init__()
         self.num_tokens = num_tokens
+        self.context_size = context_size
         self.hidden_size = hidden_size
         self.key = nn.Linear(context_size, hidden_size)
         self.query = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -106,8 +108,20 @@ class AttentionDecoder(nn.Module):
             hidden.append(state.hidden)
         return self.classify(torch.cat(hidden, dim=1))
 
-    def glimpses(self, context: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """What each step of ``forward`` looks at: attention (R, T, N), and the glimpses that it makes, (R, T, D)."""
+    def valid_steps(self, logits: Tensor, target: Tensor) -> Tensor:
+        """(R, T) bool: the steps up to the end token count."""
+        return target != PAD
+
+    def log_likelihood(self, log_probs: Tensor, target: Tensor) -> Tensor:
+        """(R,) log-probabilities of the target, of ``log_probs`` (R, T, V) with the target fed in."""
+        return step_log_likelihood(log_probs, target)
+
+    def best_tokens(self, logits: Tensor, valid: Tensor) -> Tensor:
+        """(R, T) likeliest tokens, padding where no step counts."""
+        return logits.argmax(dim=-1).masked_fill(~valid, PAD)
+
+    def attend(self, context: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """What each step of ``forward`` attends to: attention (R, T, N), and the glimpses that it makes, (R, T, D)."""
         previous = F.pad(target[:, :-1], (1, 0), value=START)
         memory, state = self.remember(context), self.start(context)
         looks = []
@@ -132,25 +146,32 @@ class AttentionDecoder(nn.Module):
         token = torch.full((words,), START, dtype=torch.long, device=context.device)
         ended = torch.zeros(words, dtype=torch.bool, device=context.device)
         memory, state = self.remember(context), self.start(context)
-        tokens, log_probs = [], []
+        steps: list[Tensor] = []
+        log_probs: list[Tensor] = []
         for _ in range(max_steps if words else 0):
             state = self.step(self.token_gates(token[:, None]), state, memory)
             log_prob, token = token_log_probs(self.classify(state.hidden[:, 0])).max(dim=1)
             token = token.masked_fill(ended, PAD)
-            tokens.append(token)
+            steps.append(token)
             log_probs.append(log_prob.masked_fill(ended, 0))
             ended = ended | (token == END)
             if ended.all():
                 break
-        if not tokens:
+        if not steps:
             return token.new_zeros(words, 1), context.new_zeros(words)
-        tokens = torch.stack(tokens, dim=1)
-        steps = (tokens != PAD).sum(dim=1).clamp(min=1)
-        return tokens, (torch.stack(log_probs, dim=1).sum(dim=1) / steps).exp()
+        tokens = torch.stack(steps, dim=1)
+        count = (tokens != PAD).sum(dim=1).clamp(min=1)
+        return tokens, (torch.stack(log_probs, dim=1).sum(dim=1) / count).exp()
+
+    def beam_search(self, context: Tensor, width: int, max_steps: int) -> tuple[Tensor, Tensor]:
+        """(R, width, T) token ids and (R, width) log-probabilities, best first (see ``recognition.beam_search``)."""
+        from dld_spotter.modeling.recognition.attention_beam_search import beam_search
+
+        return beam_search(self, context, width, max_steps)
 
 
 def token_log_probs(logits: Tensor) -> Tensor:
-    """Log-probabilities of the tokens that can be said: padding is no token of a word."""
+    """Log-probabilities of the tokens that can be emitted: padding is no token of a word."""
     logits = logits.float()
     blocked = logits.new_zeros(logits.shape[-1])
     blocked[PAD].fill_(-torch.inf)  # an assignment would copy the number to the device, and wait for it
@@ -160,8 +181,8 @@ def token_log_probs(logits: Tensor) -> Tensor:
 def kaiming_matrices(module: nn.Module) -> None:
     """Draw every matrix of a module from Kaiming's normal distribution, as the authors' recogniser does.
 
-    With PyTorch's smaller defaults the contextual features of different words start nearly alike, and a reader stays
-    for hundreds of updates at what it can say without looking ("What makes it read" in projects/DLD/experiments.md).
+    With PyTorch's smaller defaults the contextual features of different words start nearly alike, and for hundreds of
+    updates a recogniser predicts what it can without its input (see docs/research-log.md, "Initialisation").
     """
     for parameter in module.parameters():
         if parameter.dim() == 2:

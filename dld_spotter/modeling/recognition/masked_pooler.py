@@ -13,7 +13,8 @@ from fvcore.nn import weight_init
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dld_spotter.modeling.tiles import convolve_tiles, needed_tiles, worthwhile
+from dld_spotter.modeling.acceleration.tiled_convolutions import convolve_around
+from dld_spotter.modeling.backbones.fpn_features import FeatureMap
 from dld_spotter.structures import WordPolygons, grid_points
 
 # Sample points a bin and axis by which the share of a bin inside the word is estimated.
@@ -70,21 +71,19 @@ class MaskedRoIPooler(nn.Module):
 
     def forward(
         self,
-        features: Tensor,
+        features: FeatureMap,
         boxes: Sequence[Boxes],
         image_sizes: Sequence[tuple[int, int]],
         polygons: Sequence[WordPolygons] | None = None,
         mask_probs: Tensor | None = None,
-        before: Conv2d | None = None,
     ) -> Tensor:
         """
         Args:
-            features: (B, C, H, W) feature map.
+            features: of the images.
             boxes: of the words of each image, in pixels.
             image_sizes: height and width of each image without its padding.
             polygons: outlines of the words of each image, in pixels; or
             mask_probs: (R, 1, M, M) predicted masks, each over its word's box.
-            before: a 3 x 3 convolution that the feature map has still to pass.
 
         Returns:
             (R, out_channels, *word_size): ``output_size``, or twice as many rows and columns with ``upsample``.
@@ -92,22 +91,21 @@ class MaskedRoIPooler(nn.Module):
         regions = [_enlarge(b.tensor, self.margin, size) for b, size in zip(boxes, image_sizes, strict=True)]
         rois = convert_boxes_to_pooler_format([Boxes(region) for region in regions])
         if len(rois) == 0:
-            return features.new_zeros(0, self.out_channels, *self.word_size)
+            return features.values.new_zeros(0, self.out_channels, *self.word_size)
         region = torch.cat(regions)
-        if polygons is not None:
-            outlines = WordPolygons.cat(polygons)
+        box = torch.cat([b.tensor for b in boxes])
 
-            def mask_of(size):
-                return outlines.coverage(region, size, MASK_SAMPLES)
-        else:
-            box = torch.cat([b.tensor for b in boxes])
-
-            def mask_of(size):
-                return mask_coverage(mask_probs, box, region, size, MASK_SAMPLES)
+        def mask_of(size: tuple[int, int]) -> Tensor:
+            if mask_probs is None:
+                return WordPolygons.cat(polygons or ()).coverage(region, size, MASK_SAMPLES)
+            return mask_coverage(mask_probs, box, region, size, MASK_SAMPLES)
 
         width, height = (region[:, 2:] - region[:, :2]).unbind(dim=1)
         vertical = (height > self.vertical_ratio * width)[:, None]
-        mapped = self._convolve(features, boxes, [self.conv] if before is None else [before, self.conv])
+        # RoIAlign interpolates with the cells beside the region, which is the box and its margin.
+        reach = self.margin + 2 * self.stride
+        convs = [*features.pending_convs, self.conv]
+        mapped = convolve_around(features.values, convs, lambda: boxes, reach, self.stride)
         rows, columns = self.output_size
         # A box without area costs an adaptive RoIAlign nothing: each word is pooled in its own orientation only, and
         # nothing waits for the device to learn which words are vertical.
@@ -116,17 +114,6 @@ class MaskedRoIPooler(nn.Module):
         upright = upright * mask_of((rows, columns))[:, None].to(mapped.dtype)
         turned = turned * mask_of((columns, rows))[:, None].to(mapped.dtype)
         return self.upsample(torch.where(vertical[:, :, None, None], turned.rot90(1, dims=(2, 3)), upright))
-
-    def _convolve(self, features: Tensor, boxes: Sequence[Boxes], convs: Sequence[Conv2d]) -> Tensor:
-        """The convolved map; without gradients on a CPU only around the words, if that is less work."""
-        if not (self.training or torch.is_grad_enabled()) and features.device.type == "cpu":
-            # RoIAlign interpolates with the cells beside the region, which is the box and its margin.
-            needed = needed_tiles(boxes, self.margin + 2 * self.stride, self.stride, features.shape[-2:])
-            if worthwhile(needed, len(convs)):
-                return convolve_tiles(features, convs, needed)
-        for conv in convs:
-            features = conv(features)
-        return features
 
 
 class WordUpsampler(nn.Module):

@@ -25,7 +25,7 @@ class OrderedOutlines(NamedTuple):
     """
 
     points: Tensor
-    count: Tensor
+    count: Tensor  # type: ignore[assignment]  # a tuple has a method of this name
     last_top: Tensor
     usable: Tensor
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from dld_spotter.modeling.acceleration.tiled_convolutions import convolve_around
+from dld_spotter.modeling.backbones.fpn_features import FeatureMap
 from dld_spotter.modeling.recognition.masked_pooler import WordUpsampler
-from dld_spotter.modeling.tiles import convolve_tiles, needed_tiles, worthwhile
 
 
 def thin_plate_spline(number: int, size: tuple[int, int]) -> Tensor:
@@ -59,6 +60,8 @@ class ThinPlateSplinePooler(nn.Module):
         upsample: double rows and columns of what was pooled with a learnt layer (see ``WordUpsampler``).
     """
 
+    spline: Tensor
+
     def __init__(
         self,
         *,
@@ -71,7 +74,8 @@ class ThinPlateSplinePooler(nn.Module):
         upsample: bool = False,
     ):
         super().__init__()
-        self.output_size = tuple(output_size)
+        rows, columns = output_size
+        self.output_size = rows, columns
         self.out_channels = out_channels
         self.stride = stride
         self.conv = Conv2d(
@@ -81,13 +85,12 @@ class ThinPlateSplinePooler(nn.Module):
         self.upsample = WordUpsampler(out_channels, norm) if upsample else nn.Identity()
         self.register_buffer("spline", thin_plate_spline(num_fiducials, self.output_size), persistent=False)
 
-    def forward(self, features: Tensor, fiducials: Sequence[Tensor], before: Conv2d | None = None) -> Tensor:
+    def forward(self, features: FeatureMap, fiducials: Sequence[Tensor]) -> Tensor:
         """
         Args:
-            features: (B, C, H, W) feature map.
+            features: of the images.
             fiducials: (R_b, F, 2) for each image: x and y in pixels, half of them along the top and half along the
                 bottom of each word, both from the reading's start to its end.
-            before: a 3 x 3 convolution that the feature map has still to pass.
 
         Returns:
             (R, out_channels, rows, columns), twice as many rows and columns with ``upsample``.
@@ -95,9 +98,10 @@ class ThinPlateSplinePooler(nn.Module):
         counts = [len(points) for points in fiducials]
         if sum(counts) == 0:
             factor = WordUpsampler.FACTOR if isinstance(self.upsample, WordUpsampler) else 1
-            return features.new_zeros(0, self.out_channels, *(factor * side for side in self.output_size))
-        mapped = self._convolve(features, fiducials, [self.conv] if before is None else [before, self.conv])
+            return features.values.new_zeros(0, self.out_channels, *(factor * side for side in self.output_size))
         grids = [self.sample_points(points) for points in fiducials]
+        convs = [*features.pending_convs, self.conv]
+        mapped = convolve_around(features.values, convs, lambda: _boxes_around(grids), 2 * self.stride, self.stride)
         return self.upsample(sample_words(mapped, grids, self.stride))
 
     def sample_points(self, fiducials: Tensor) -> Tensor:
@@ -108,17 +112,11 @@ class ThinPlateSplinePooler(nn.Module):
             points = self.spline @ (fiducials - middle) + middle
         return points.unflatten(1, self.output_size)
 
-    def _convolve(self, features: Tensor, fiducials: Sequence[Tensor], convs: Sequence[Conv2d]) -> Tensor:
-        """The convolved map; without gradients on a CPU only around the words, if that is less work."""
-        if not (self.training or torch.is_grad_enabled()) and features.device.type == "cpu":
-            sampled = [self.sample_points(points).flatten(1, 2) for points in fiducials]
-            boxes = [Boxes(torch.cat([p.amin(dim=1), p.amax(dim=1)], dim=1)) for p in sampled]
-            needed = needed_tiles(boxes, 2 * self.stride, self.stride, features.shape[-2:])
-            if worthwhile(needed, len(convs)):
-                return convolve_tiles(features, convs, needed)
-        for conv in convs:
-            features = conv(features)
-        return features
+
+def _boxes_around(grids: Sequence[Tensor]) -> list[Boxes]:
+    """The boxes of words' sample points (R, rows, columns, 2), for each image."""
+    points = [grid.flatten(1, 2) for grid in grids]
+    return [Boxes(torch.cat([p.amin(dim=1), p.amax(dim=1)], dim=1)) for p in points]
 
 
 def sample_words(features: Tensor, grids: Sequence[Tensor], stride: int) -> Tensor:

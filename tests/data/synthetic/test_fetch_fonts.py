@@ -97,9 +97,39 @@ def test_failing_command_says_what_failed(script):
 
 
 def test_every_package_has_one_licence(script):
-    names = [name for names in script.FONTS.values() for name in names.split()]
+    names = [
+        name for table in (script.FONTS, script.LANGUAGE_FONTS) for names in table.values() for name in names.split()
+    ]
     assert len(names) == len(set(names)) > 100
     assert len(script.known_packages()) == len(names) + 2
+
+
+def test_packages_of_languages(script, packages, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(script, "LANGUAGES", {"one": "hack play", "two": "hack"})
+    monkeypatch.setattr(script, "LANGUAGE_FONTS", {"OFL-1.1": "play"})
+    assert script.main(["--output", str(tmp_path), "--languages", "one", "two"]) == 0
+    found = {
+        path.relative_to(tmp_path).as_posix()
+        for path in tmp_path.rglob("*.*")
+        if path.suffix.lower() in (".ttf", ".otf")
+    }
+    assert found == {"fonts/fonts-hack/One.ttf", "fonts/fonts-hack/Two.OTF", "language_fonts/fonts-play/Play.ttf"}
+    assert [command[2] for command in packages if command[:2] == ("apt-get", "download")] == [
+        "fonts-hack",
+        "fonts-play",
+    ]
+
+
+def test_the_default_leaves_packages_of_languages_out(script, packages, monkeypatch, tmp_path):
+    monkeypatch.setattr(script, "LANGUAGE_FONTS", {"OFL-1.1": "play"})
+    assert script.main(["--output", str(tmp_path)]) == 0
+    assert not (tmp_path / "language_fonts").exists() and not (tmp_path / "fonts" / "fonts-play").exists()
+
+
+def test_packages_of_every_language_are_known(script):
+    known = script.known_packages()
+    assert {"german", "french", "polish", "vietnamese", "greek", "chinese", "japanese"} <= set(script.LANGUAGES)
+    assert all(f"fonts-{name}" in known for names in script.LANGUAGES.values() for name in names.split())
 
 
 @pytest.fixture

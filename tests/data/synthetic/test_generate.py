@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
 import toy
+from test_coverage import DEJAVU
 
+from dld_spotter.data.charset import Charset
 from dld_spotter.data.synthetic.generate import SceneSource, generate_scenes
 from dld_spotter.data.synthetic.style import STYLES
-from dld_spotter.data.text_json import load_text_json
+from dld_spotter.data.text_json import check_text_json, load_text_json
 
 make_synthetic = toy.load_script("tools/make_synthetic.py")
 
@@ -62,3 +65,60 @@ def test_the_tool_draws(face, words, tmp_path, capsys):
     assert make_synthetic.main([*argv, "--fonts", fonts, "--words", str(list_file)]) == 0
     assert "1 fonts" in capsys.readouterr().out
     assert len(digests(tmp_path / "out")) == 2
+
+
+def draw(tmp_path, fonts, words, *more):
+    (tmp_path / "words.txt").write_text("\n".join(words), encoding="utf-8")
+    argv = ["--output", str(tmp_path / "out"), "--count", "4", "--size", "160", "240", "--workers", "0"]
+    return make_synthetic.main([*argv, "--fonts", str(fonts), "--words", str(tmp_path / "words.txt"), *more])
+
+
+@pytest.fixture
+def both_fonts(face, tmp_path):
+    """A folder with a font that has ASCII alone, and one that has Greek."""
+    folder = tmp_path / "fonts"
+    folder.mkdir()
+    for path in (face.path, DEJAVU):
+        shutil.copy(path, folder)
+    return folder
+
+
+def test_greek_words(both_fonts, tmp_path, capsys):
+    words = ["καφές", "έξοδος", "είσοδος", "φαρμακείο", "ταβέρνα", "οδός", "πλατεία", "出口", "δύο λέξεις"]
+    assert draw(tmp_path, both_fonts, words) == 0
+    printed = capsys.readouterr().out
+    assert "1 of 9 lines are left out" in printed and "'δύο λέξεις' holds a blank" in printed
+    assert "1 of 8 words are left out" in printed and "出口" in printed
+    charset = Charset.load(str(tmp_path / "out" / "charset.txt"))
+    assert str(tmp_path / "out" / "charset.txt") in printed
+    assert set("καφέςΚΑΦΈΣ") <= set(charset.characters) and "出" not in charset.characters
+    path = tmp_path / "out" / "scenes.json"
+    assert not check_text_json(str(path), str(tmp_path / "out" / "images"), charset, 20)
+    texts = [w["text"] for r in load_text_json(str(path), str(tmp_path / "out" / "images")) for w in r["annotations"]]
+    assert any(set(text) & set("αεοςΑΕΟΣ") for text in texts)
+
+
+def test_words_that_no_font_draws_end_in_a_sentence(face, tmp_path, capsys):
+    assert draw(tmp_path, face.path.rpartition("/")[0], ["καφές", "οδός"]) == 1
+    assert "lacks" in capsys.readouterr().err
+
+
+def test_ascii_words_need_no_charset_of_their_own(face, words, tmp_path, capsys):
+    assert draw(tmp_path, face.path.rpartition("/")[0], words) == 0
+    assert "MODEL.TEXT.CHARSET printable95" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "charset.txt").exists()
+
+
+def test_words_of_ones_own_take_the_place_of_the_english_ones(face, words, tmp_path, capsys):
+    sources = tmp_path / "sources"
+    for name in ("fonts", "words", "language_fonts"):
+        (sources / name).mkdir(parents=True)
+    shutil.copy(face.path, sources / "fonts")
+    shutil.copy(DEJAVU, sources / "language_fonts")
+    (sources / "words" / "american-english.txt").write_text("\n".join(words))
+    argv = ["--count", "1", "--size", "120", "160", "--workers", "0", "--sources", str(sources)]
+    assert make_synthetic.main(["--output", str(tmp_path / "english"), *argv]) == 0
+    assert f"1 fonts, {len(words)} words" in capsys.readouterr().out
+    (tmp_path / "own.txt").write_text("über\nöl\ntür\ngrün\nschön\n", encoding="utf-8")
+    assert make_synthetic.main(["--output", str(tmp_path / "own"), *argv, "--words", str(tmp_path / "own.txt")]) == 0
+    assert "1 fonts, 5 words" in capsys.readouterr().out

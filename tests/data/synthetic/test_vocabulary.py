@@ -10,16 +10,18 @@ from dld_spotter.data.synthetic.vocabulary import (
     SIGN_WORDS,
     Vocabulary,
     is_held_out,
+    read_any_words,
     read_word_list,
     set_case,
+    unusable_reason,
     word_key,
 )
 
 PRINTABLE = set(string.ascii_letters + string.digits + string.punctuation)
 
 
-def draw_many(words, split, count=1500, **options):
-    vocabulary, rng = Vocabulary(words, split), np.random.default_rng(1)
+def draw_many(words, split, count=1500, english=True, **options):
+    vocabulary, rng = Vocabulary(words, split, english), np.random.default_rng(1)
     return [vocabulary.draw(rng, **options) for _ in range(count)]
 
 
@@ -83,6 +85,71 @@ def test_dictionary_words_have_the_wanted_case(words):
         assert sum(map(test, free)) > 0.15 * len(free)
 
 
+GERMAN = ["Straße", "über", "grün", "Äpfel", "Haus", "Gemüse", "schön", "Tür", "Größe", "Öl", "früh", "Käse", "weiß"]
+GREEK = ["καφές", "έξοδος", "είσοδος", "φαρμακείο", "ταβέρνα", "οδός", "πλατεία", "αγορά", "λιμάνι", "ήλιος", "νερό"]
+CHINESE = ["出口", "入口", "银行", "医院", "药店", "酒店", "地铁站", "超市", "火车站", "咖啡", "茶", "面包", "书店"]
+
+
+def letters_of(strings):
+    return {character for string in strings for character in string if character.isalpha()}
+
+
+@pytest.mark.parametrize("list_", [GERMAN, GREEK, CHINESE])
+def test_words_of_another_language_bring_no_english(list_):
+    drawn = draw_many(list_, "train", english=False)
+    mine = [word for word in list_ if not is_held_out(word)]
+    forms = {set_case(word, case) for word in mine for case in ("lower", "title", "upper")}
+    assert forms <= set(drawn)
+    signs = {word.lower() for word in SIGN_WORDS if len(word) > 2} - {word.lower() for word in list_}
+    assert not {word.strip(string.punctuation).lower() for word in drawn} & signs
+    latin = {"km", "kg", "h", "m", "cm", "ml", "a", "b", "x"}  # units
+    allowed = letters_of(set_case(word, case) for word in list_ for case in ("lower", "upper")) | letters_of(
+        latin | {"A", "B"}
+    )
+    others = [word for word in drawn if not letters_of([word]) <= allowed]
+    assert all("." in word or "@" in word for word in others)  # web addresses
+
+
+def test_other_letters_come_up_in_random_strings():
+    drawn = "".join(draw_many(GREEK, "train", 6000, english=False))
+    assert set("αάέήίόςφΦΑΈ") <= set(drawn)
+    assert set(string.digits) <= set(drawn)
+
+
+def test_both_spellings_of_a_sharp_s_are_in_one_split():
+    assert word_key("Straße") == word_key("STRASSE") and word_key("ὀδός") == word_key("ὈΔΌΣ")
+    assert is_held_out("Straße") == is_held_out("STRASSE")
+
+
+def test_any_words_are_kept_with_their_marks(tmp_path):
+    path = tmp_path / "words.txt"
+    lines = ["u\u0308ber", "über", "Straße ", "", "aujourd’hui", "peut-être", "B52", "dấu", "出口", "two words", "שלום"]
+    lines += ["कखि", "a" * 21, "---", "a\u200bb", "سوق"]
+    path.write_text("\n".join(lines), encoding="utf-16")
+    words, others = read_any_words(path)
+    assert words == ["über", "Straße", "aujourd’hui", "peut-être", "B52", "dấu", "出口"]
+    assert others == ["two words", "שלום", "कखि", "a" * 21, "---", "a\u200bb", "سوق"]
+    assert all(unusable_reason(line) for line in others) and not any(map(unusable_reason, words))
+
+
+@pytest.mark.parametrize("content", ["", "two words\n"])
+def test_a_list_that_cannot_be_drawn_names_the_option(tmp_path, content):
+    path = tmp_path / "words.txt"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="words.txt.*--words"):
+        read_any_words(path)
+    with pytest.raises(FileNotFoundError, match="nowhere.txt.*--words"):
+        read_any_words(tmp_path / "nowhere.txt")
+
+
+@pytest.mark.parametrize("read", [read_word_list, read_any_words])
+def test_a_list_that_is_no_text_is_named(tmp_path, read):
+    path = tmp_path / "words.txt"
+    path.write_bytes("one\ntwo\n".encode("utf-16-le"))
+    with pytest.raises(ValueError, match="words.txt, line 1"):
+        read(path)
+
+
 def test_same_seed_same_strings(words):
     assert draw_many(words, "test", 50) == draw_many(words, "test", 50)
 
@@ -96,6 +163,9 @@ def test_same_seed_same_strings(words):
         ('"open"', "title", '"Open"'),
         ("don't", "title", "Don't"),
         ("24h", "title", "24H"),
+        ("straße", "upper", "STRASSE"),
+        ("über", "title", "Über"),
+        ("出口", "upper", "出口"),
         ("...", "title", "..."),
     ],
 )

@@ -5,16 +5,17 @@ import copy
 import numpy as np
 import pytest
 import torch
+import toy
 from detectron2.modeling import build_model
-from mango_toys import LOSSES, centres, keep_statistics, knowing, losses_of, tiny, words_of
-from test_devices import PlacelessTensors
-from test_mask_rcnn_spotter import toy_batch
+from helpers.mango_toys import LOSSES, centres, keep_statistics, knowing, losses_of, tiny, words_of
+from helpers.placeless_tensors import PlacelessTensors
+from helpers.toy_words import toy_batch
 
 from dld_spotter.outlines import instances_to_polygons
 
 
 def build_dld(*opts):
-    model = build_model(tiny("MODEL.RESOLUTION_SELECTOR.WIDTH", 4, *opts, config="DLD/MANGO_DLD_gamma0.1_Light.yaml"))
+    model = build_model(tiny("MODEL.RESOLUTION_SELECTOR.WIDTH", 4, *opts, config=toy.light("MANGO_DLD")))
     model.teacher.load_state_dict(model.student.state_dict())
     return model
 
@@ -60,8 +61,7 @@ def test_dld_s_predictions_are_in_the_original_s_pixels(scale):
 
 
 def test_every_tensor_of_a_step_says_where_it_is():
-    opts = ("MODEL.MANGO.CHARACTER_WINDOWS", True, "MODEL.MANGO.INSTANCE_ATTENTION_LOSS_WEIGHT", 1.0)
-    model = build_dld("MODEL.MANGO.SLICE_WORDS", True, "MODEL.DLD.ETA_ATTENTION", 1.0, *opts)
+    model = build_dld("MODEL.MANGO.CHARACTER_WINDOWS", True, "MODEL.DLD.ETA_ATTENTION", 1.0)
     batch = toy_batch((2, 0, 1))
     with PlacelessTensors() as watch:
         losses_of(model, batch)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dld_spotter.modeling.mango.losses import centre_line_loss, dice_loss, dice_sums, grid_loss, no_gradient
+from dld_spotter.modeling.mango.mango_losses import centre_line_loss, dice_loss, dice_sums, grid_loss, no_gradient
 
 
 def sigmoid(x):

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from curved_words import curved_word
-from mango_toys import equal_parts, maker, pieces, rectangle, words_of
+from helpers.curved_words import curved_word
+from helpers.mango_toys import equal_parts, maker, pieces, rectangle, words_of
 from shapely.geometry import LineString, Point, Polygon
 
 from dld_spotter.modeling.mango.cells import along, centre_lines
-from dld_spotter.modeling.mango.targets import (
+from dld_spotter.modeling.mango.mango_targets import (
     character_masks,
     character_regions,
     distance_to_line,

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from curved_words import curved_word, targets_of
+from helpers.curved_words import curved_word, targets_of
 
 from dld_spotter.modeling.text_perceptron.fiducials import AreaCells, ground_truth_fiducials, predicted_fiducials
 from dld_spotter.modeling.text_perceptron.reading_order import order_outlines
-from dld_spotter.modeling.text_perceptron.targets import CENTER, HEAD, TAIL, TargetMaker
+from dld_spotter.modeling.text_perceptron.text_perceptron_targets import CENTER, HEAD, TAIL, TargetMaker
 from dld_spotter.structures import WordPolygons
 
 MAKER = TargetMaker()

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from curved_words import curved_word
+from helpers.curved_words import curved_word
 
 from dld_spotter.modeling.text_perceptron.reading_order import order_outlines
 from dld_spotter.structures import WordPolygons

@@ -6,6 +6,7 @@ import torch
 from detectron2.layers import Conv2d
 from torch import nn
 
+from dld_spotter.modeling.backbones.fpn_features import FeatureMap
 from dld_spotter.modeling.text_perceptron.thin_plate_spline import (
     ThinPlateSplinePooler,
     sample_words,
@@ -44,7 +45,7 @@ def test_rectangular_fiducials_give_a_bilinear_crop(number):
     model.conv = nn.Identity()
     features = torch.randn(1, 3, 40, 60, dtype=torch.float64).float()
     left, top, right, bottom = 21.0, 13.0, 178.5, 60.25
-    word = model(features, [rectangle(left, top, right, bottom, number)[None]])[0]
+    word = model(FeatureMap(features), [rectangle(left, top, right, bottom, number)[None]])[0]
     expected = np.empty((3, *SIZE))
     for row in range(SIZE[0]):
         for column in range(SIZE[1]):
@@ -104,22 +105,22 @@ def test_words_of_a_batch_equal_words_alone():
 @torch.no_grad()
 def test_tiles_give_the_same_words(monkeypatch):
     model = pooler(in_channels=4).eval()
-    features, before = torch.randn(1, 4, 80, 120), Conv2d(4, 4, 3, padding=1)
+    features = FeatureMap(torch.randn(1, 4, 80, 120), (Conv2d(4, 4, 3, padding=1).eval(),))
     words = [torch.stack([rectangle(3, 2, 90, 40), rectangle(400, 250, 478, 319)])]
     calls = []
-    module = "dld_spotter.modeling.text_perceptron.thin_plate_spline"
+    module = "dld_spotter.modeling.acceleration.tiled_convolutions"
     original = __import__(module, fromlist=["convolve_tiles"]).convolve_tiles
     monkeypatch.setattr(f"{module}.convolve_tiles", lambda *args: calls.append(1) or original(*args))
-    tiled = model(features, words, before)
+    tiled = model(features, words)
     assert calls
     with torch.enable_grad():
-        whole = model(features, words, before)
+        whole = model(features, words)
     assert len(calls) == 1
     torch.testing.assert_close(tiled, whole, atol=1e-5, rtol=1e-4)
 
 
 def test_no_words_and_doubled_words():
-    features = torch.randn(2, 3, 20, 30)
+    features = FeatureMap(torch.randn(2, 3, 20, 30))
     assert pooler()(features, [torch.zeros(0, 14, 2)] * 2).shape == (0, 3, *SIZE)
     doubled = pooler(upsample=True)
     assert doubled(features, [torch.zeros(0, 14, 2)] * 2).shape == (0, 3, 16, 64)
@@ -129,5 +130,5 @@ def test_no_words_and_doubled_words():
 def test_the_gradient_reaches_features_and_fiducials():
     model, features = pooler(), torch.randn(1, 3, 20, 30, requires_grad=True)
     points = rectangle(4, 4, 90, 30)[None].requires_grad_()
-    model(features, [points]).square().sum().backward()
+    model(FeatureMap(features), [points]).square().sum().backward()
     assert features.grad.abs().max() > 0 and (points.grad.abs().amax(dim=2) > 0).all()

@@ -1,0 +1,56 @@
+"""The command line of every script with a config: files, later ones over earlier ones, and overrides at the end."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+
+# MODEL.WEIGHTS, OUTPUT_DIR, SEED: no config file and no trained model is called like that.
+_KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*")
+
+
+class ConfigArgumentParser(argparse.ArgumentParser):
+    """Takes ``--config-file A.yaml B.yaml`` and, as Detectron2's scripts, KEY VALUE pairs at the end.
+
+    Behind an argument that takes several values, ``--opts`` (or ``--``) comes before the pairs. The namespace has
+    ``opts``, a list, and ``config_file``, a list for ``load_cfg``, None where no file is given.
+    """
+
+    def add_config_file(self, required: bool = True, help: str = "of the model") -> None:
+        """Add ``--config-file``; with conflict_handler "resolve" in the place of a parent's.
+
+        Args:
+            required: whether a file must be given.
+            help: what the files are of.
+        """
+        self.add_argument(
+            "--config-file",
+            action="append",
+            required=required,
+            metavar="FILE",
+            help=f"YAML files, later ones laid over earlier ones, or the name of a trained model: {help}",
+        )
+
+    def add_overrides(self) -> None:
+        """Add the KEY VALUE pairs; the last argument of a script."""
+        self.add_argument(
+            "opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="options of the config: KEY VALUE ..."
+        )
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
+        """As the parent."""
+        namespace, unknown = super().parse_known_args(_spread(sys.argv[1:] if args is None else args), namespace)
+        namespace.opts = [option for option in namespace.opts or [] if option != "--"]
+        return namespace, unknown
+
+
+def _spread(arguments: Sequence[str]) -> list[str]:
+    """The arguments as argparse can tell them apart: one file behind each ``--config-file``, "--" before overrides."""
+    spread, takes_files = [], False
+    for argument in arguments:
+        is_file = takes_files and not argument.startswith("-") and not _KEY.fullmatch(argument)
+        if is_file and spread[-1] != "--config-file":
+            spread.append("--config-file")
+        takes_files = is_file or argument == "--config-file"
+        spread.append("--" if argument == "--opts" else argument)
+    return spread

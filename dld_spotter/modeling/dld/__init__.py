@@ -1,0 +1,1 @@
+"""Dynamic Low-resolution Distillation around any spotter."""

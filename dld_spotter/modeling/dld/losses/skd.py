@@ -1,0 +1,51 @@
+"""Sequential Knowledge Distillation: L_SKD = L_roi + eta_1 L_con + eta_2 L_seq (section 4 of the DLD method).
+
+Shapes: R words over the whole batch, C channels, N positions of the context, D its channels, K teacher sequences a
+word, T decoding steps, V characters and special tokens.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def feature_loss(student: Tensor, teacher: Tensor, count: Tensor | None = None) -> Tensor:
+    """L_roi and L_con: squared distance, averaged over channels, positions and words.
+
+    Args:
+        student, teacher: (R, C, rows, columns) or (R, N, D); the teacher's has no gradient.
+        count: divide by this instead of R (see ``training_batch.global_counts``).
+    """
+    if len(student) == 0:
+        return student.sum() * 0.0
+    share = 1.0 if count is None else len(student) / count
+    return F.mse_loss(student.float(), teacher.detach().float()) * share
+
+
+def sequence_loss(
+    log_probs: Callable[[Tensor, Tensor], Tensor],
+    context: Tensor,
+    sequences: Tensor,
+    scores: Tensor,
+    count: Tensor | None = None,
+) -> Tensor:
+    """L_seq: minus the log-probability that the student gives to the teacher's sequences.
+
+    - sum_k log p(q_k | context), the mean over the words. p is the product over the steps of q_k, end token included,
+    or with CTC the sum over its alignments.
+
+    Args:
+        log_probs: the student's: (context, sequences (R, T)) -> log p (R,).
+        context: (R, N, D) of the student.
+        sequences: (R, K, T) token ids from the teacher's beam search.
+        scores: (R, K) their log-probabilities; a sequence of minus infinity does not exist and does not count.
+        count: divide by this instead of R (see ``training_batch.global_counts``).
+    """
+    words, beams, _ = sequences.shape
+    if words == 0:
+        return context.sum() * 0.0
+    found = log_probs(context.repeat_interleave(beams, dim=0), sequences.flatten(0, 1))
+    counted = (scores > -torch.inf).flatten() & found.isfinite()
+    return -torch.where(counted, found, 0.0).sum() / (words if count is None else count)

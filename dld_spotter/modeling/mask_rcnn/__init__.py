@@ -1,0 +1,1 @@
+"""The base spotter of the DLD paper: Mask R-CNN with a recognition branch."""

@@ -1,0 +1,37 @@
+"""Another gamma for a fitted selector at inference; elsewhere it is refused."""
+
+import numpy as np
+import pytest
+import torch
+from helpers.toy_dld import build, losses_of
+from helpers.toy_words import toy_batch
+
+from dld_spotter.modeling.dld.selector.regression import SHARPNESS, fitting_loss, shift_gamma
+
+
+def test_a_shift_changes_the_loss_that_is_foreseen_by_gamma_times_the_cost():
+    rng = np.random.default_rng(0)
+    lost, costs = torch.tensor(rng.random((6, 3))), torch.tensor([0.2, 0.5, 1.0], dtype=torch.float64)
+    logits = shift_gamma(-SHARPNESS * lost, 0.3, costs)
+    assert fitting_loss(logits, lost + 0.3 * costs).item() == pytest.approx(0, abs=1e-12)
+    assert fitting_loss(logits, lost).item() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "opts",
+    [
+        ("MODEL.DLD.SCALES", (0.5,)),
+        ("MODEL.DLD.SELECTION", "random"),
+        ("MODEL.DLD.FIXED_SCALE", 0.5),
+    ],
+)
+def test_a_shift_without_a_selector_that_decides_is_refused(opts):
+    with pytest.raises(ValueError, match=r"MODEL\.DLD\.GAMMA_SHIFT"):
+        build("MODEL.DLD.GAMMA_SHIFT", 0.1, *opts)
+
+
+def test_a_shift_in_training_is_refused():
+    model = build("MODEL.DLD.GAMMA_SHIFT", 0.1)
+    with pytest.raises(ValueError, match=r"MODEL\.DLD\.GAMMA_SHIFT"):
+        losses_of(model, toy_batch((1,)))
+    assert len(model.eval()(toy_batch((1,)))) == 1

@@ -1,0 +1,38 @@
+"""Targets of drawings: links and other names of a photo are the photo."""
+
+import numpy as np
+import pytest
+
+from dld_spotter.drawing_files import Drawings
+from dld_spotter.photo_sources import to_photos
+from dld_spotter.results import TextResult, write_image
+
+
+@pytest.fixture
+def photo(tmp_path):
+    write_image(tmp_path / "in" / "a.jpg", np.full((60, 80, 3), 200, np.uint8))
+    (found,) = to_photos(tmp_path / "in" / "a.jpg")
+    return found
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_link_to_a_photo_is_not_replaced(tmp_path, photo, link):
+    (tmp_path / "out").mkdir()
+    getattr(tmp_path / "out" / "a.jpg", link)(photo.source)
+    with pytest.raises(ValueError, match="would replace the photo"):
+        Drawings(tmp_path / "out", [photo], overwrite=True).check([photo])
+
+
+def test_nothing_is_drawn_without_an_output(photo):
+    drawings = Drawings(None, [photo])
+    drawings.check([photo])
+    assert drawings.write(TextResult("a.jpg", 60, 80, source=photo.source))
+
+
+def test_a_photo_that_is_gone_costs_its_drawing(tmp_path, photo, capsys):
+    drawings = Drawings(tmp_path / "out", [photo])
+    drawings.check([photo])
+    result = TextResult("a.jpg", 60, 80, name="a", source=photo.source)
+    photo.source.unlink()
+    assert not drawings.write(result) and "a.jpg" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
