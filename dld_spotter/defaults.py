@@ -120,7 +120,7 @@ def _add_distillation(cfg: CN) -> None:
     selector.NORM = "BN"
 
     # DLD, META_ARCHITECTURE "DLDSpotter"; the symbols are the paper's.
-    # [modeling/dld/dld_spotter.py, modeling/dld/losses/loss_weights.py]
+    # [modeling/dld/dld_spotter.py, modeling/dld/dld_objective.py, modeling/dld/losses/loss_weights.py]
     dld = cfg.MODEL.DLD = CN()
     # The meta-architecture of teacher and student.
     dld.SPOTTER = "MaskRCNNSpotter"

@@ -24,6 +24,7 @@ def fixed_seeds():
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 (Detectron2's augmentations draw from NumPy's global generator)
     torch.manual_seed(0)
+    torch.set_flush_denormal(False)  # a trainer turns it on for its process; some toy gradients are that small
 
 
 @pytest.fixture(autouse=True)

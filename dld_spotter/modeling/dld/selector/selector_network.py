@@ -85,6 +85,7 @@ class ResidualSelector(ScaleClassifier):
         return {
             "num_scales": len(cfg.MODEL.DLD.SCALES),
             "width": selector.WIDTH,
+            "norm": selector.NORM,
         }
 
     def forward(self, images: ImageList) -> Tensor:
