@@ -116,18 +116,18 @@ def read_lists(paths: Sequence[Path], english: bool) -> list[str]:
         words |= dict.fromkeys(usable)
         if others:
             named = "; ".join(f"'{line[:30]}' {unusable_reason(line)}" for line in others[:LISTED])
-            print(f"{path}: {len(others)} of {len(usable) + len(others)} lines are left out, e.g. {named}")
+            print(f"{path}: left out {len(others)} of {len(usable) + len(others)} lines, e.g. {named}")
     return list(words)
 
 
 def report(coverage: Coverage) -> None:
     """Say which fonts lack which characters, and which words no font draws."""
     for faces, what in (
-        (coverage.left_out, "draw fewer than a quarter of the words and are left out"),
-        ([face for face in coverage.faces if face in coverage.lacking], "lack some characters of the words"),
+        (coverage.left_out, "left out, since they draw fewer than a quarter of the words"),
+        ([face for face in coverage.faces if face in coverage.lacking], "without some characters of the words"),
     ):
         if faces:
-            print(f"{len(faces)} fonts {what}:")
+            print(f"fonts {what} ({len(faces)}):")
             for face in faces[:LISTED]:
                 print(f"  {face.family} {face.style} lacks {describe_characters(coverage.lacking[face])}")
             if len(faces) > LISTED:
@@ -135,7 +135,7 @@ def report(coverage: Coverage) -> None:
     if coverage.undrawable:
         total = len(coverage.undrawable) + len(coverage.words)
         named = ", ".join(coverage.undrawable[:LISTED])
-        print(f"{len(coverage.undrawable)} of {total} words are left out because no font can draw them, e.g. {named}")
+        print(f"left out {len(coverage.undrawable)} of {total} words, since no font can draw them, e.g. {named}")
 
 
 def write_charset(output: Path, words: Sequence[str], faces: Sequence[FontFace]) -> str:

@@ -122,7 +122,10 @@ def parse_line(line: str, layout: str) -> tuple[np.ndarray, str]:
         wanted = "x1,y1,x2,y2,x3,y3,x4,y4,text" if layout == "quad" else "x1,y1,...,xn,yn,text without commas"
         problem = f"{wrong[0]!r} is no number" if wrong else f"{len(fields)} coordinates"
         raise ValueError(f"expected {wanted}, found {problem} in {line!r}.")
-    return np.array([float(field) for field in fields]).reshape(-1, 2), text.strip()
+    points = np.array([float(field) for field in fields]).reshape(-1, 2)
+    if not np.isfinite(points).all():
+        raise ValueError(f"a coordinate has too many digits in {line[:200]!r}.")
+    return points, text.strip()
 
 
 def guess_layout(lines: Mapping[str, str]) -> str:

@@ -123,10 +123,8 @@ def _from_rows(rows: Sequence[Mapping], path: Path) -> list[PredictedImage]:
     """AdelaiDet's ``text_results.json``; an image in which nothing was found has no row."""
     images: dict[object, PredictedImage] = {}
     for position, row in enumerate(rows, start=1):
-        if "image_id" not in row:
-            raise ValueError(f"{path}: row {position} needs 'image_id'; it has {sorted(row)}.")
-        if not isinstance(row["image_id"], str | int):
-            raise ValueError(f"{path}: row {position}: image_id is {row['image_id']!r}; it must be a name or a number.")
+        if not isinstance(row.get("image_id"), int | str):
+            raise ValueError(f"{path}: row {position} needs 'image_id', a number or a name; it has {sorted(row)}.")
         image = images.setdefault(row["image_id"], PredictedImage([], image_id=row["image_id"]))
         image.words.append(_to_word(row, "polys", "rec", f"{path}: row {position} (image {row['image_id']})"))
     return list(images.values())
@@ -138,7 +136,7 @@ def _to_word(entry: Mapping, polygon_key: str, text_key: str, place: str) -> Rea
         word = ReadWord(to_points(entry[polygon_key]), entry[text_key], score, _character_scores(entry))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{place} needs '{polygon_key}', '{text_key}' and 'score' ({error!r}).") from error
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{place}: {error}") from error
     if not np.isfinite(score):
         raise ValueError(f"{place}: the score {score} is of no use.")

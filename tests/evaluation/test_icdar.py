@@ -61,6 +61,7 @@ def test_line(line, layout, points, text):
         ("1,2,3,4,Exit", "polygon", "4 coordinates"),
         ("1,2,nan,2,3,4,1,4,Exit", "quad", "'nan' is no number"),
         ("Exit", "polygon", "0 coordinates"),
+        (f"{'9' * 400},2,3,2,3,4,1,4,Exit", "quad", "too many digits"),
     ],
 )
 def test_bad_line(line, layout, problem):

@@ -127,6 +127,13 @@ def test_adelaidet_rows(tmp_path):
             '[{"file_name": "a", "words": [{"text": "ab", "polygon": [1,2,3,4,5,7], "character_scores": [{"a": 1}]}]}]',
             "word 1: 'character_scores'",
         ),
+        ('[{"file_name": "a.jpg", "words": [3]}]', r"result 1 \(a.jpg\), word 1 needs"),
+        (
+            '[{"file_name": "a", "words": [{"text": "x", "polygon": [1,2,3,4,5,7], "score": 1%s}]}]' % ("0" * 400),
+            "word 1: ",
+        ),
+        ("[" * 100_000, "nested"),
+        ('[{"image_id": [1], "rec": "x", "polys": [1,2,3,4,5,7]}]', "row 1 needs 'image_id'"),
         ('[{"image_id": 1, "rec": "x"}]', r"row 1 \(image 1\) needs 'polys'"),
         ('[{"rec": "x"}]', "row 1 needs 'image_id'"),
     ],
