@@ -13,6 +13,8 @@ from shapely.geometry import MultiPolygon, Polygon, box
 
 Points = np.ndarray | Sequence
 
+MAX_CROSSINGS = 100  # of an outline with itself; repairing takes time that grows faster than their square
+
 
 def as_points(points: Points) -> np.ndarray:
     """(P, 2) float64 from (P, 2) or from flat x1, y1, x2, y2, ..."""
@@ -50,7 +52,8 @@ def valid_polygon(points: Points) -> Polygon:
     """The region that an outline encloses; of one that crosses itself the largest part without a crossing.
 
     Raises:
-        ValueError: fewer than three distinct points, points that are not finite, or no area.
+        ValueError: fewer than three distinct points, points that are not finite, no area, or more crossings than any
+            word has.
     """
     points = as_points(points)
     if not np.isfinite(points).all():
@@ -59,6 +62,8 @@ def valid_polygon(points: Points) -> Polygon:
         raise ValueError(f"an outline needs three distinct points or more; got {points.tolist()}.")
     polygon = Polygon(points)
     if not polygon.is_valid:
+        if _crossings(points) > MAX_CROSSINGS:
+            raise ValueError(f"an outline of {len(points)} points crosses itself more than {MAX_CROSSINGS} times.")
         polygon = _largest_part(shapely.make_valid(polygon))
     if polygon is None or polygon.area == 0:
         raise ValueError(f"the outline {points.tolist()} encloses no area.")
@@ -104,6 +109,15 @@ def clip_polygon(points: Points, width: float, height: float) -> np.ndarray | No
     except ValueError:
         return None
     return None if part is None or part.area == 0 else _outline(part, points[0])
+
+
+def _crossings(points: np.ndarray) -> int:
+    """How many pairs of an outline's sides cross; those that only touch do not count."""
+    sides = np.roll(points, -1, axis=0) - points
+    offsets = points[None] - points[:, None]  # from each corner to each
+    turns = np.sign(sides[:, None, 0] * offsets[..., 1] - sides[:, None, 1] * offsets[..., 0])
+    apart = turns * np.roll(turns, -1, axis=1) < 0  # the ends of the second side lie on either side of the first
+    return int(np.count_nonzero(apart & apart.T)) // 2
 
 
 def _largest_part(geometry) -> Polygon | None:

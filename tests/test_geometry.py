@@ -1,7 +1,11 @@
+import time
+
 import numpy as np
 import pytest
+import shapely
 from shapely.geometry import Polygon, box
 
+from dld_spotter import geometry
 from dld_spotter.geometry import (
     clip_polygon,
     clockwise,
@@ -136,3 +140,24 @@ def test_clip_against_counted_pixels(seed):
     assert polygon_area(clipped) > 0
     assert clipped.min() >= 0
     assert (clipped.max(axis=0) <= [40, 30]).all()
+
+
+@pytest.mark.parametrize(("points", "crossings"), [(3, 0), (5, 5), (7, 14), (40, None)])
+def test_crossings_of_stars_and_of_random_outlines(points, crossings):
+    """A star of n points, k corners on each time, crosses itself n (k - 1) times; else pairs of lines are counted."""
+    if crossings is None:
+        outline = np.random.default_rng(0).uniform(0, 100, (points, 2))
+        sides = [shapely.LineString(pair) for pair in zip(outline, np.roll(outline, -1, axis=0), strict=True)]
+        crossings = sum(a.crosses(b) for i, a in enumerate(sides) for b in sides[:i])
+    else:
+        angles = 2 * np.pi * np.arange(points) * (points // 2) / points
+        outline = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    assert geometry._crossings(outline) == crossings
+
+
+def test_a_tangle_is_no_outline_and_is_named_at_once():
+    outline = np.random.default_rng(0).uniform(0, 100, (1000, 2))
+    start = time.process_time()
+    with pytest.raises(ValueError, match="crosses itself more than"):
+        valid_polygon(outline)
+    assert time.process_time() - start < 1

@@ -53,7 +53,7 @@ def test_the_demo_reads_and_draws(tmp_path, capsys):
     model = TextPredictor("synthetic-dld", device="cpu").model
     assert isinstance(model, DLDSpotter)
     for path in sorted(SAMPLES.glob("*.jpg")):
-        assert f"{path.name}: scale 0." in text and (tmp_path / path.name).is_file()
+        assert f"{path.name}: scale " in text and (tmp_path / path.name).is_file()
 
 
 def test_the_demo_says_what_is_wrong(tmp_path, capsys):

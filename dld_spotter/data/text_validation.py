@@ -145,7 +145,7 @@ def _mend_outline(outline: list, record: dict, problems: Problems, where: Place)
             points = repair_polygon(points)
             problems.warning("crosses_itself", f"{name} crosses itself; repaired.", *where)
     except ValueError:
-        problems.warning("no_area", f"{name} encloses no area; left out.", *where)
+        problems.warning("no_area", f"{name} encloses no area, or crosses itself very often; left out.", *where)
         return None
     clipped = clip_polygon(clockwise(points), width, height)
     if clipped is None:

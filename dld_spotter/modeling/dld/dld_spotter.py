@@ -83,7 +83,7 @@ class DLDSpotter(nn.Module):
     ):
         super().__init__()
         inference = inference or DLDInference()
-        check_gamma_shift(inference.gamma_shift, selector, inference.fixed_scale)
+        check_gamma_shift(inference.gamma_shift, selector)
         self.student = student
         self.teacher = teacher
         self.selector = selector

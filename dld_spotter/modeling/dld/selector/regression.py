@@ -85,12 +85,12 @@ def shift_gamma(logits: Tensor, shift: float, costs: Tensor) -> Tensor:
     return logits - SHARPNESS * shift * costs
 
 
-def check_gamma_shift(shift: float, selector: nn.Module | None, fixed_scale: float) -> None:
-    """Raise ValueError where a shift of gamma would do nothing."""
-    if shift != 0 and (selector is None or fixed_scale > 0):
+def check_gamma_shift(shift: float, selector: nn.Module | None) -> None:
+    """Raise ValueError where there is no selector whose gamma could be shifted."""
+    if shift != 0 and selector is None:
         raise ValueError(
-            f"MODEL.DLD.GAMMA_SHIFT is {shift:g}, but no selector decides on the scale: set it to 0. It is for models "
-            "with a selector from tools/fit_selector.py, and MODEL.DLD.FIXED_SCALE 0."
+            f"MODEL.DLD.GAMMA_SHIFT is {shift:g}, but the model has no selector: set it to 0. It is for models with a "
+            "selector from tools/fit_selector.py."
         )
 
 

@@ -22,7 +22,6 @@ def test_a_shift_changes_the_loss_that_is_foreseen_by_gamma_times_the_cost():
     [
         ("MODEL.DLD.SCALES", (0.5,)),
         ("MODEL.DLD.SELECTION", "random"),
-        ("MODEL.DLD.FIXED_SCALE", 0.5),
     ],
 )
 def test_a_shift_without_a_selector_that_decides_is_refused(opts):
