@@ -28,7 +28,9 @@ def inside_ignored(boxes: Boxes, ignored: Boxes, threshold: float = IGNORE_THRES
 class TextRPN(RPN):
     """Detectron2's RPN; anchors over don't-care regions are no negatives."""
 
-    def label_and_sample_anchors(self, anchors: list[Boxes], gt_instances: list[Instances]):
+    def label_and_sample_anchors(
+        self, anchors: list[Boxes], gt_instances: list[Instances]
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """As the parent, for the words that count; afterwards negatives over don't-care regions are left out."""
         words, ignored = split_ignored(gt_instances)
         labels, matched = super().label_and_sample_anchors(anchors, words)

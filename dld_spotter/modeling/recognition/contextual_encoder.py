@@ -39,7 +39,9 @@ class RecognitionEncoder(nn.Module):
         kaiming_matrices(self.context)
 
     @staticmethod
-    def _conv(channels: int, kernel: int, norm: str, stride=1, padding=0) -> Conv2d:
+    def _conv(
+        channels: int, kernel: int, norm: str, stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0
+    ) -> Conv2d:
         conv = Conv2d(
             channels,
             channels,

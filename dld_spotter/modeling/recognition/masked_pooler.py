@@ -19,6 +19,8 @@ from dld_spotter.structures import WordPolygons, grid_points
 
 # Sample points a bin and axis by which the share of a bin inside the word is estimated.
 MASK_SAMPLES = 2
+# RoIAlign's number of samples a bin and axis: as many as the word's size asks for.
+ADAPT_SAMPLES = 0
 
 
 class MaskedRoIPooler(nn.Module):
@@ -32,7 +34,6 @@ class MaskedRoIPooler(nn.Module):
         out_channels: channels of the word features.
         output_size: rows and columns of the grid over each word.
         stride: of the feature map, in pixels of the image.
-        sampling_ratio: RoIAlign's samples a bin and axis; 0 adapts to the word's size.
         margin: cells of the feature map added on each side of a box.
         vertical_ratio: see above.
         norm: normalisation after the convolution.
@@ -46,7 +47,6 @@ class MaskedRoIPooler(nn.Module):
         out_channels: int,
         output_size: tuple[int, int],
         stride: int,
-        sampling_ratio: int = 0,
         margin: float = 1.0,
         vertical_ratio: float = 1.5,
         norm: str = "BN",
@@ -63,8 +63,8 @@ class MaskedRoIPooler(nn.Module):
         )
         weight_init.c2_msra_fill(self.conv)
         rows, columns = self.output_size
-        self.align = ROIAlign((rows, columns), 1.0 / stride, sampling_ratio, aligned=True)
-        self.align_vertical = ROIAlign((columns, rows), 1.0 / stride, sampling_ratio, aligned=True)
+        self.align = ROIAlign((rows, columns), 1.0 / stride, ADAPT_SAMPLES, aligned=True)
+        self.align_vertical = ROIAlign((columns, rows), 1.0 / stride, ADAPT_SAMPLES, aligned=True)
         self.upsample = WordUpsampler(out_channels, norm) if upsample else nn.Identity()
         factor = WordUpsampler.FACTOR if upsample else 1
         self.word_size = (factor * rows, factor * columns)

@@ -4,6 +4,7 @@ Shapes: B images, N words, F fiducial points.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,6 +31,21 @@ from dld_spotter.modeling.text_perceptron.text_perceptron_targets import CENTER,
 from dld_spotter.structures import PolygonBoxes, WordPolygons
 
 
+@dataclass(frozen=True)
+class DetectionLimits:
+    """What counts as a word.
+
+    Attributes:
+        thresholds: scores above which a cell is centre, end (head or tail), boundary.
+        min_score: words scored lower are left out.
+        max_words: of an image, the best ones.
+    """
+
+    thresholds: tuple[float, float, float]
+    min_score: float
+    max_words: int
+
+
 @META_ARCH_REGISTRY.register()
 class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
     """Backbone, order-aware segmentation head and recognition branch, behind the ``Spotter`` seam.
@@ -42,11 +58,7 @@ class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
         head: segmentation and regression.
         text_head: the recogniser.
         target_maker: draws the head's targets.
-        losses: compares the head with them.
-        word_finder: from areas to words.
-        thresholds: scores above which a cell is centre, end (head or tail), boundary.
-        min_score: words scored lower are left out.
-        max_words: of an image, the best ones.
+        limits: what counts as a word.
         predicted_fiducials: whether training recognises at predicted points, with a gradient, instead of true ones.
         jitter: moves words that are recognised in their true places in training; None leaves them there.
         reading_only: the training pass trains recognition in given places, and not detection.
@@ -67,11 +79,7 @@ class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
         head: OrderAwareHead,
         text_head: FiducialTextHead,
         target_maker: TargetMaker,
-        losses: PerceptronLosses,
-        word_finder: WordFinder,
-        thresholds: tuple[float, float, float],
-        min_score: float,
-        max_words: int,
+        limits: DetectionLimits,
         predicted_fiducials: bool = False,
         jitter: WordJitter | None = None,
         reading_only: bool = False,
@@ -82,11 +90,9 @@ class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
         self.head = head
         self.text_head = text_head
         self.target_maker = target_maker
-        self.losses = losses
-        self.word_finder = word_finder
-        self.thresholds = tuple(thresholds)
-        self.min_score = min_score
-        self.max_words = max_words
+        self.losses = PerceptronLosses()
+        self.word_finder = WordFinder()
+        self.limits = limits
         self.predicted_fiducials = predicted_fiducials
         self.jitter = jitter or WordJitter()
         self.reading_only = reading_only
@@ -104,11 +110,11 @@ class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
             "head": OrderAwareHead(shape.channels, perceptron.CONV_DIM),
             "text_head": build_text_head(cfg, text_head_input(cfg, {options["in_feature"]: shape})),
             "target_maker": TargetMaker.from_config(cfg),
-            "losses": PerceptronLosses(),
-            "word_finder": WordFinder(),
-            "thresholds": (perceptron.CENTER_THRESH, perceptron.END_THRESH, perceptron.BOUNDARY_THRESH),
-            "min_score": max(cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST, options["scoring"].least_det_score),
-            "max_words": cfg.TEST.DETECTIONS_PER_IMAGE,
+            "limits": DetectionLimits(
+                thresholds=(perceptron.CENTER_THRESH, perceptron.END_THRESH, perceptron.BOUNDARY_THRESH),
+                min_score=max(cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST, options["scoring"].least_det_score),
+                max_words=cfg.TEST.DETECTIONS_PER_IMAGE,
+            ),
             "predicted_fiducials": perceptron.PREDICTED_FIDUCIALS,
             "jitter": WordJitter.from_config(cfg),
             "reading_only": cfg.MODEL.TEXT.READING_ONLY,
@@ -147,7 +153,7 @@ class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
         feature = self.feature_map(images)
         predicted = self.head(feature)
         scores = predicted.scores.float().sigmoid()
-        areas = label_areas(scores, *self.thresholds).cpu().numpy()
+        areas = label_areas(scores, *self.limits.thresholds).cpu().numpy()
         found = self._locate(areas, scores[:, 0], predicted.geometry.float(), images.image_sizes)
         self.text_head.inference(self.feature_source(images, {self.in_feature: feature}), found)
         return found
@@ -190,8 +196,8 @@ class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
 
     def _best(self, fiducials: Tensor, scores: Tensor, size: tuple[int, int]) -> Instances:
         """The words of one image that are scored high enough, the best ones first; fiducials are (N, F, 2)."""
-        best = scores.topk(min(self.max_words, len(scores))).indices
-        best = best[scores[best] >= self.min_score]
+        best = scores.topk(min(self.limits.max_words, len(scores))).indices
+        best = best[scores[best] >= self.limits.min_score]
         instances = Instances(size, pred_boxes=PolygonBoxes(WordPolygons(to_fiducials(fiducials[best]))))
         instances.scores = scores[best]
         instances.pred_classes = torch.zeros_like(best)

@@ -113,9 +113,8 @@ def test_no_words():
 
 def test_one_sample_a_bin_is_crop_times_mask_then_bilinear_resize():
     """With one sample a bin, RoIAlign of a whole-cell box is the plain crop resized bilinearly (the authors' way)."""
-    pooler = MaskedRoIPooler(
-        in_channels=2, out_channels=2, output_size=SIZE, stride=STRIDE, margin=0.0, sampling_ratio=1
-    )
+    pooler = MaskedRoIPooler(in_channels=2, out_channels=2, output_size=SIZE, stride=STRIDE, margin=0.0)
+    pooler.align.sampling_ratio = 1
     pooler.conv = nn.Identity()
     features = torch.rand(1, 2, 40, 60)
     word = pool(pooler, rectangle(40, 20, 168, 60), features)

@@ -210,7 +210,7 @@ def test_from_a_checkpoint_to_words(tmp_path):
     spotter = build()
     torch.save({"model": spotter.state_dict()}, weights)
     predictor = TextPredictor(tiny(), weights, device="cpu", confidence_threshold=0.25)
-    assert predictor.model.min_score == 0.25
+    assert predictor.model.limits.min_score == 0.25
     knowing(predictor.model, batch)
     image = F.interpolate(batch[0]["image"][None].float(), scale_factor=2)[0].byte().permute(1, 2, 0).numpy()
     result = predictor(image)[0]

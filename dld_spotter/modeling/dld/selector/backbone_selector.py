@@ -85,10 +85,11 @@ class BackboneSelector(ScaleClassifier):
             logits: (M, k) what the selector shall say of them.
         """
         statistics, logits = statistics.double(), logits.double()
-        self.norm.running_mean.copy_(statistics.mean(dim=0))
-        self.norm.running_var.copy_(statistics.var(dim=0, correction=0))
-        deviation = (self.norm.running_var.double() + self.norm.eps).sqrt()
-        features = (statistics - self.norm.running_mean.double()) / deviation
+        kept = dict(self.norm.named_buffers())
+        kept["running_mean"].copy_(statistics.mean(dim=0))
+        kept["running_var"].copy_(statistics.var(dim=0, correction=0))
+        deviation = (kept["running_var"].double() + self.norm.eps).sqrt()
+        features = (statistics - kept["running_mean"].double()) / deviation
         mean = logits.mean(dim=0)
         kernel = features @ features.T + RIDGE * torch.eye(len(features), dtype=features.dtype, device=features.device)
         self.classify.weight.copy_((features.T @ torch.linalg.solve(kernel, logits - mean)).T)
