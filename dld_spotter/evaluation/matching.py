@@ -15,6 +15,8 @@ from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord
 from dld_spotter.evaluation.transcription import reference_word
 from dld_spotter.geometry import valid_polygon
 
+_NOTHING = shapely.Polygon()
+
 
 @dataclass(frozen=True)
 class Overlap:
@@ -150,7 +152,7 @@ def match_images(images: Sequence[ComparedWords], protocol: Protocol) -> Matched
 
 def to_regions(polygons: Sequence[np.ndarray]) -> np.ndarray:
     """(N,) shapely polygons, all of them valid; empty ones for outlines without an area."""
-    regions = np.full(len(polygons), shapely.Polygon(), dtype=object)
+    regions = np.full(len(polygons), _NOTHING, dtype=object)
     usable = np.array([i for i, p in enumerate(polygons) if len(p) >= 3 and np.isfinite(p).all()], dtype=np.int64)
     if not len(usable):
         return regions
@@ -166,7 +168,7 @@ def _repaired(polygon: np.ndarray) -> shapely.Polygon:
     try:
         return valid_polygon(polygon)
     except ValueError:  # no area: the word stays in the count, but nothing can overlap it
-        return shapely.Polygon()
+        return _NOTHING
 
 
 def _touching_boxes(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

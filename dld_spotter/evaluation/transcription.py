@@ -1,5 +1,6 @@
 """When a read word equals an annotated one: the rules of the ICDAR end-to-end and word-spotting tasks."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -10,9 +11,9 @@ from dld_spotter.evaluation.protocol import Protocol, TruthWord
 # At the ends of an annotated word these may be left out by the reader (end-to-end); word spotting takes them for gaps.
 SPECIAL_CHARACTERS = "!?.:,*\"()·[]/' "
 
-# Letters of word spotting, by code point: ASCII, accented Latin, Greek. The two signs lie among the accented letters.
-_LETTER_RANGES = (("a", "z"), ("A", "Z"), ("À", "ƿ"), ("Ǆ", "ɿ"), ("Ά", "Ͽ"), ("-", "-"))
-_NO_LETTERS = "×÷"
+# Letters of word spotting: ASCII, accented Latin (the signs × and ÷ lie among them), Greek, and the hyphen.
+_LETTERS = re.compile("[a-zA-ZÀ-ÖØ-öø-ƿǄ-ɿΆ-Ͽ-]*")
+_GAPS = str.maketrans(SPECIAL_CHARACTERS, " " * len(SPECIAL_CHARACTERS))
 
 
 def reference_word(word: TruthWord, protocol: Protocol) -> str | None:
@@ -31,10 +32,8 @@ def dictionary_word(text: str, min_length: int = 3) -> str | None:
     if text.endswith(("'s", "'S")):
         text = text[:-2]
     text = text.strip("-")
-    for character in SPECIAL_CHARACTERS:
-        text = text.replace(character, " ")
-    text = text.strip()
-    is_word = len(text) >= min_length and " " not in text and all(map(_is_letter, text))
+    text = text.translate(_GAPS).strip()
+    is_word = len(text) >= min_length and _LETTERS.fullmatch(text)
     return text if is_word else None
 
 
@@ -80,8 +79,3 @@ def edit_similarity(pairs: Iterable[tuple[str, str]]) -> float:
     """1 - the mean over pairs of words of (edit distance / length of the longer word); 0.0 without pairs."""
     shares = [Levenshtein.distance(a, b) / max(len(a), len(b), 1) for a, b in pairs]
     return 1 - sum(shares) / len(shares) if shares else 0.0
-
-
-def _is_letter(character: str) -> bool:
-    in_range = any(first <= character <= last for first, last in _LETTER_RANGES)
-    return in_range and character not in _NO_LETTERS
