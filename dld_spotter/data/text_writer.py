@@ -11,7 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from dld_spotter.data.annotation_checks import Finding, image_problem, word_problem
-from dld_spotter.geometry import polygon_area, polygon_box
+from dld_spotter.geometry import polygon_area
 
 CATEGORIES = [{"id": 1, "name": "text"}]
 
@@ -107,9 +107,12 @@ def write_text_json(
 
 def _tidy_annotation(annotation: dict) -> dict:
     """A word with coordinates rounded to hundredths of a pixel."""
+    outline = annotation["segmentation"][0]
+    if not isinstance(outline, list) or not outline or isinstance(outline[0], Iterable):
+        outline = np.ravel(outline).tolist()
     tidy = {
         **annotation,
-        "segmentation": [[_tidy(value) for value in np.ravel(annotation["segmentation"][0])]],
+        "segmentation": [[_tidy(value) for value in outline]],
         "ignore": int(annotation.get("ignore", 0)),
     }
     if "characters" in annotation:
@@ -120,18 +123,21 @@ def _tidy_annotation(annotation: dict) -> dict:
 def _complete_annotation(annotation: dict, number: int) -> dict:
     """A word with all fields of our JSON."""
     outline = annotation["segmentation"][0]
-    x1, y1, x2, y2 = polygon_box(outline)
+    xs, ys = outline[0::2], outline[1::2]
+    left, top = min(xs), min(ys)
     return {
         "id": number,
         "category_id": 1,
         "iscrowd": 0,
-        "bbox": [_tidy(x1), _tidy(y1), _tidy(x2 - x1), _tidy(y2 - y1)],
+        "bbox": [left, top, _tidy(max(xs) - left), _tidy(max(ys) - top)],
         "area": _tidy(abs(polygon_area(outline))),
         **annotation,
     }
 
 
 def _tidy(value: float) -> float | int:
+    if type(value) is int:
+        return value
     value = round(float(value), 2)
     return int(value) if value.is_integer() else value
 
