@@ -38,13 +38,14 @@ def image_problem(image: Any) -> Finding | None:
 
 def word_problem(annotation: dict) -> Finding | None:
     """What cannot be mended in an annotation; its text matters only where it is to be read."""
+    get = annotation.get
     for key in ("ignore", "iscrowd"):
-        if key in annotation and annotation[key] not in (0, 1):
+        if get(key, 0) not in (0, 1):
             return "wrong_type", f"{key} is {shown(annotation[key])}; use 1 (don't care) or 0."
     return (
-        (None if is_dont_care(annotation) else text_problem(annotation.get("text")))
-        or _outline_problem(annotation.get("segmentation"), annotation.get("bbox"))
-        or _characters_problem(annotation.get("characters"))
+        (None if is_dont_care(annotation) else text_problem(get("text")))
+        or _outline_problem(get("segmentation"), get("bbox"))
+        or _characters_problem(get("characters"))
     )
 
 
@@ -56,13 +57,13 @@ def text_problem(text: Any) -> Finding | None:
         return "wrong_type", f"text is {shown(text)}, not a string; put it between quotes."
     if len(text) > MAX_CHARACTERS:
         return "too_long_text", f"text has {len(text):,} characters; a word has {MAX_CHARACTERS:,} at most."
-    control = _CONTROL.search(clean_text(text))
+    control = None if text.isprintable() else _CONTROL.search(clean_text(text))
     return control and ("control_character", f"text is {shown(text)}, with the control character {control[0]!r}.")
 
 
 def clean_text(text: str) -> str:
     """A text without outer blanks, with a blank for each tab and end of line."""
-    return _BREAKS.sub(" ", text).strip()
+    return text.strip() if text.isprintable() else _BREAKS.sub(" ", text).strip()
 
 
 def is_dont_care(annotation: dict) -> bool:
@@ -101,7 +102,7 @@ def _outline_problem(parts: Any, box: Any) -> Finding | None:
         parts = [box]
     if not isinstance(parts, list) or not all(isinstance(part, list) for part in parts):
         return "wrong_type", "segmentation must be [[x1, y1, x2, y2, ...]] (masks in run lengths are not read)."
-    return next(filter(None, map(_numbers_problem, parts)), None)
+    return next((problem for problem in map(_numbers_problem, parts) if problem), None)
 
 
 def _numbers_problem(part: list) -> Finding | None:

@@ -3,6 +3,7 @@
 import codecs
 import json
 import os
+import posixpath
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -35,11 +36,11 @@ class TextFile(NamedTuple):
 
     @property
     def stem(self) -> str:
-        return PurePosixPath(self.name).stem
+        return posixpath.splitext(posixpath.basename(self.name))[0]
 
     @property
     def folder(self) -> str:
-        return PurePosixPath(self.name).parent.as_posix()
+        return posixpath.dirname(self.name)
 
 
 def find_text_files(path: Path, *suffixes: str) -> list[TextFile]:
@@ -54,9 +55,9 @@ def find_text_files(path: Path, *suffixes: str) -> list[TextFile]:
     """
     if path.is_dir():
         found = [
-            TextFile(name, partial(read_bytes, path / name, MAX_FILE_BYTES))
+            TextFile(name, partial(read_bytes, os.path.join(path, name), MAX_FILE_BYTES))
             for name in walk_files(path)
-            if PurePosixPath(name).suffix.lower() in suffixes
+            if posixpath.splitext(name)[1].lower() in suffixes
         ]
     elif path.is_file() and zipfile.is_zipfile(path):
         found = _members(path, suffixes)
@@ -74,10 +75,10 @@ def walk_files(root: Path) -> Iterator[str]:
     """
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
+        below = os.path.relpath(folder, root).replace(os.sep, "/")
         for name in files:
-            path = os.path.join(folder, name)
-            if not _is_hidden(name) and os.path.isfile(path):
-                yield os.path.relpath(path, root).replace(os.sep, "/")
+            if not _is_hidden(name) and os.path.isfile(os.path.join(folder, name)):
+                yield name if below == "." else f"{below}/{name}"
 
 
 def read_bytes(path: str | os.PathLike, limit: int | None = None) -> bytes:
@@ -88,9 +89,9 @@ def read_bytes(path: str | os.PathLike, limit: int | None = None) -> bytes:
         ValueError: it is no regular file, it cannot be read, or it has more bytes than ``limit``.
     """
     name = os.fspath(path)
-    if not os.path.exists(name):
-        raise FileNotFoundError(f"there is no file {name}.")
     if not os.path.isfile(name):
+        if not os.path.exists(name):
+            raise FileNotFoundError(f"there is no file {name}.")
         raise ValueError(f"{name} is no regular file.")
     try:
         with open(name, "rb") as file:

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+
 from dld_spotter.data.annotation_checks import Finding, image_problem, word_problem
-from dld_spotter.geometry import as_points, polygon_area, polygon_box
+from dld_spotter.geometry import polygon_area
 
 CATEGORIES = [{"id": 1, "name": "text"}]
 
@@ -52,8 +54,9 @@ class TextJsonWriter:
     def add_annotation(self, annotation: dict) -> int:
         """Append a word: image_id, segmentation ([[x1, y1, ...]]), text, ignore. Returns its id."""
         self.num_annotations += 1
-        annotation = complete_annotation(annotation, self.num_annotations)
+        annotation = _tidy_annotation(annotation)
         self._refuse(word_problem(annotation), f"annotation {self.num_annotations}")
+        annotation = _complete_annotation(annotation, self.num_annotations)
         self._append(self._annotations, annotation, self.num_annotations)
         return annotation["id"]
 
@@ -102,26 +105,39 @@ def write_text_json(
             writer.add_annotation(annotation)
 
 
-def complete_annotation(annotation: dict, number: int) -> dict:
-    """A word with all fields of our JSON, coordinates rounded to hundredths of a pixel."""
-    outline = [_tidy(value) for value in as_points(annotation["segmentation"][0]).reshape(-1).tolist()]
-    x1, y1, x2, y2 = polygon_box(outline)
-    filled = {
-        "id": number,
-        "category_id": 1,
-        "iscrowd": 0,
-        "bbox": [_tidy(x1), _tidy(y1), _tidy(x2 - x1), _tidy(y2 - y1)],
-        "area": _tidy(abs(polygon_area(outline))),
+def _tidy_annotation(annotation: dict) -> dict:
+    """A word with coordinates rounded to hundredths of a pixel."""
+    outline = annotation["segmentation"][0]
+    if not isinstance(outline, list) or not outline or isinstance(outline[0], Iterable):
+        outline = np.ravel(outline).tolist()
+    tidy = {
         **annotation,
-        "segmentation": [outline],
+        "segmentation": [[_tidy(value) for value in outline]],
         "ignore": int(annotation.get("ignore", 0)),
     }
     if "characters" in annotation:
-        filled["characters"] = [[_tidy(value) for value in quad] for quad in annotation["characters"]]
-    return filled
+        tidy["characters"] = [[_tidy(value) for value in quad] for quad in annotation["characters"]]
+    return tidy
+
+
+def _complete_annotation(annotation: dict, number: int) -> dict:
+    """A word with all fields of our JSON."""
+    outline = annotation["segmentation"][0]
+    xs, ys = outline[0::2], outline[1::2]
+    left, top = min(xs), min(ys)
+    return {
+        "id": number,
+        "category_id": 1,
+        "iscrowd": 0,
+        "bbox": [left, top, _tidy(max(xs) - left), _tidy(max(ys) - top)],
+        "area": _tidy(abs(polygon_area(outline))),
+        **annotation,
+    }
 
 
 def _tidy(value: float) -> float | int:
+    if type(value) is int:
+        return value
     value = round(float(value), 2)
     return int(value) if value.is_integer() else value
 

@@ -27,19 +27,22 @@ def row(*cells):
 
 @pytest.fixture(scope="module")
 def reader():
-    with MatReader(seconds=60) as reader:
+    with pytest.MonkeyPatch.context() as patch, MatReader(seconds=60) as reader:
+        patch.delenv("PYTHONUNBUFFERED", raising=False)  # the other process must write out what it answers by itself
         yield reader
 
 
 def test_cells_come_as_numbers_texts_and_lists(reader):
     table = row(np.array([[1, 2]], np.uint8), np.array([1.5, np.inf]), "word", row("nested"))
-    assert reader.table(mat(gt=table), ("polygt", "gt")) == [[[[1, 2]], [[1.5, np.inf]], ["word"], [[["nested"]]]]]
+    (cells,) = reader.table(mat(gt=table), ("polygt", "gt"))
+    assert [cell.tolist() for cell in cells[:2]] == [[[1, 2]], [[1.5, np.inf]]]
+    assert cells[2:] == [["word"], [[["nested"]]]]
 
 
 def test_what_is_no_number_costs_its_row(reader):
     table = np.concatenate([row(np.array([1j])), row("word")])
     first, second = reader.table(mat(gt=table), ["gt"])
-    assert "complex" in first["error"]
+    assert "real number" in first["error"]
     assert second == [["word"]]
 
 
@@ -98,7 +101,7 @@ def test_the_process_starts_anew_after_its_end():
 def test_columns_come_row_after_row(reader, tmp_path):
     savemat(tmp_path / "a.mat", {"a": row("x", "y"), "b": row(1, 2), "c": row(1)})
     count, rows = reader.columns(tmp_path / "a.mat", ["a", "b"])
-    assert (count, list(rows)) == (2, [[["x"], [[1]]], [["y"], [[2]]]])
+    assert (count, [(row[0], row[1].item()) for row in rows]) == (2, [(["x"], 1), (["y"], 2)])
     with pytest.raises(ValueError, match="differ in length"):
         reader.columns(tmp_path / "a.mat", ["a", "c"])
     with pytest.raises(ValueError, match="has no d"):

@@ -134,7 +134,7 @@ def _change(rng: random.Random, root: list) -> None:
         holder[key:key] = [holder[key]] * rng.choice((1, 2, 10, 1200))
     elif kind == 3:
         nested = holder[key]
-        for _ in range(rng.choice((1, 2, 300))):
+        for _ in range(rng.choice((1, 2, 100))):
             nested = [nested]
         holder[key] = nested
     else:

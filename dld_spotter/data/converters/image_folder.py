@@ -1,9 +1,10 @@
 """Finding the photo that an annotation belongs to."""
 
 import os
+import posixpath
 import re
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 from dld_spotter.data.problems import Problems, Unusable
 from dld_spotter.data.text_files import TextFile, walk_files
@@ -19,20 +20,19 @@ class ImageFolder:
         if not root.is_dir():
             raise FileNotFoundError(f"there is no image folder {root}.")
         self.root = root
-        self.names = sorted(name for name in walk_files(root) if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)
+        self.names = sorted(name for name in walk_files(root) if posixpath.splitext(name)[1].lower() in IMAGE_SUFFIXES)
         if not self.names:
             raise FileNotFoundError(f"{root} holds no image ({', '.join(IMAGE_SUFFIXES)}).")
         self._known: dict[str, list[str]] = {}
         for name in self.names:
-            path = PurePosixPath(name)
-            for key in (path.name, path.stem):
+            for key in _own_names(name):
                 self._known.setdefault(key.casefold(), []).append(name)
 
-    def find(self, stem: str, folder: str = ".") -> list[str]:
+    def find(self, stem: str, folder: str = "") -> list[str]:
         """The images with this stem or full name; if there are several, rather those of this folder and this case."""
         found = self._known.get(stem.casefold(), [])
-        found = _prefer(found, lambda name: PurePosixPath(name).parent.as_posix() == folder)
-        return _prefer(found, lambda name: stem in (PurePosixPath(name).stem, PurePosixPath(name).name))
+        found = _prefer(found, lambda name: posixpath.dirname(name) == folder)
+        return _prefer(found, lambda name: stem in _own_names(name))
 
     def locate(self, path: str) -> str:
         """An image by the path that a tool wrote, perhaps on another machine: the longest end of it that exists here.
@@ -98,6 +98,12 @@ def _pair(
     elif found:
         chosen[found[0]] = position
     return bool(found)
+
+
+def _own_names(name: str) -> tuple[str, str]:
+    """Of a path: the name of the file, with and without its suffix."""
+    base = posixpath.basename(name)
+    return base, posixpath.splitext(base)[0]
 
 
 def _stem(file: TextFile) -> str:

@@ -1,5 +1,6 @@
 """Reading .mat files, of which a damaged one may end the process that reads it or keep it busy for ever."""
 
+import base64
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 from threading import Timer
 from types import TracebackType
 from typing import Any
+
+import numpy as np
 
 MEMORY = 2**31  # bytes of address space that the other process may have
 SECONDS = 2.0  # that it may take for a file
@@ -33,7 +36,7 @@ class MatReader:
         self._process: subprocess.Popen | None = None
 
     def table(self, data: bytes, names: Sequence[str]) -> list[list]:
-        """The rows of the first of the named variables that a file has: its cells as numbers, texts and nested lists.
+        """The rows of the first of the named variables that a file has: lists of arrays of float64, texts and lists.
 
         A row with anything else in it is ``{"error": ...}``.
 
@@ -98,7 +101,7 @@ class MatReader:
         if not line.endswith(b"\n"):
             self.close()
             raise ValueError(f"the file is damaged so that it cannot be read, or takes longer than {self._seconds:g} s")
-        return json.loads(line)
+        return json.loads(line, object_hook=_array)
 
     def _started(self) -> subprocess.Popen:
         if self._process is None:
@@ -116,3 +119,10 @@ class MatReader:
             finally:
                 limit.cancel()
         return self._process
+
+
+def _array(value: dict) -> Any:
+    """An array of numbers as the other process writes it; other dicts as they are."""
+    if "float64" not in value:
+        return value
+    return np.frombuffer(base64.b64decode(value["float64"]), dtype="<f8").reshape(value["shape"])

@@ -1,12 +1,14 @@
 """Reads .mat files for ``mat_reader``, in a process of its own: ``python -P mat_worker.py BYTES_OF_MEMORY``.
 
 A request is a line of JSON: variables, columns, and path or bytes (then so many bytes of a .mat file follow). The
-answer is a line {"rows": n} and n lines, each a row of the table or {"error": ...}; or one line {"error": ...}.
+answer is a line {"rows": n} and n lines, each a row of the table or {"error": ...}; or one line {"error": ...}. Arrays
+of numbers are {"shape": [...], "float64": their bytes in base64}, everything else is text or a nested list.
 """
 
+import base64
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -17,17 +19,16 @@ from scipy.io import loadmat
 def main(memory: int) -> None:
     """Answer requests from standard input until it ends."""
     _limit_memory(memory)
-    _answer({"ready": True})
-    for line in sys.stdin.buffer:
-        try:
-            count, rows = _read_table(json.loads(line), sys.stdin.buffer)
-        except Exception as error:
-            _answer({"error": str(error)})
-            continue
-        _answer({"rows": count})
-        for row in rows:
-            _answer(row)
-        sys.stdout.buffer.flush()
+    with open(sys.stdout.fileno(), "wb", closefd=False) as answers:
+        _write([{"ready": True}], answers)
+        for line in sys.stdin.buffer:
+            try:
+                count, rows = _read_table(json.loads(line), sys.stdin.buffer)
+            except Exception as error:
+                _write([{"error": str(error)}], answers)
+            else:
+                _write([{"rows": count}], answers)
+                _write(rows, answers)
 
 
 def _limit_memory(size: int) -> None:
@@ -40,19 +41,25 @@ def _limit_memory(size: int) -> None:
         pass
 
 
-def _answer(value: Any) -> None:
-    try:
-        text = json.dumps(value, default=_plain)
-    except Exception as error:  # cells hold anything
-        text = json.dumps({"error": str(error)})
-    sys.stdout.buffer.write(text.encode("ascii") + b"\n")
+def _write(values: Iterable[Any], answers: BinaryIO) -> None:
+    encode = json.JSONEncoder(default=_plain).encode
+    for value in values:
+        try:
+            text = encode(value)
+        except Exception as error:  # cells hold anything
+            text = encode({"error": str(error)})
+        answers.write(text.encode("ascii") + b"\n")
+    answers.flush()
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
+    """What JSON cannot hold as what it can."""
+    if isinstance(value, np.ndarray | np.generic):
+        if value.dtype.kind in "iufb":
+            data = np.asarray(value, dtype="<f8")
+            return {"shape": data.shape, "float64": base64.b64encode(data.tobytes()).decode("ascii")}
+        if value.dtype.kind in "OU":
+            return value.tolist()
     raise TypeError(f"a {type(value).__name__} is neither text nor a real number")
 
 

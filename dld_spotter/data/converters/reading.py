@@ -65,16 +65,16 @@ def read_words(words: Iterable[PlacedWord], problems: Problems, image: str | Non
         where = (image, f"{place}, {number}")
         with problems.guard("bad_word", *where):
             word = read()
-            if not word.ignore and any(mark in word.text for mark in LOST_LETTERS):
+            if not (word.ignore or word.text.isascii()) and any(mark in word.text for mark in LOST_LETTERS):
                 problems.warning("lost_letter", f"'{word.text}' lacks a letter; taken as don't care.", *where)
                 word.ignore = True
             kept.append(word)
     return kept
 
 
-def exif_orientation(path: Path) -> int:
+def exif_orientation(path: str) -> int:
     """EXIF orientation of an image, 1 to 8; 1 (upright) where there is none."""
-    if path.suffix.lower() not in (".jpg", ".jpeg", ".tif", ".tiff", ".png", ".webp"):
+    if os.path.splitext(path)[1].lower() not in (".jpg", ".jpeg", ".tif", ".tiff", ".png", ".webp"):
         return 1
     try:
         with Image.open(path) as header:
@@ -104,16 +104,17 @@ def _read_sample(
     name = entry.image
     with problems.guard("bad_entry", name if isinstance(name, str) else shown(name), place):
         height, width = _checked_size(entry, root)
-        if posixpath.normpath(name) in seen:
+        key = posixpath.normpath(name)
+        if key in seen:
             raise Unusable("duplicate_image", "the image was annotated before")
-        orientation = exif_orientation(root / name) if stored else 1
+        orientation = exif_orientation(os.path.join(root, name)) if stored else 1
         words = entry.words
         if orientation != 1:
             words = [(number, _Turned(read, orientation, height, width)) for number, read in words]
         kept = read_words(words, problems, name, place)
         if orientation != 1 and kept:
             problems.warning("turned", f"turned the words with the photo (EXIF orientation {orientation}).", name)
-        seen.add(posixpath.normpath(name))
+        seen.add(key)
         return Sample(name, height, width, kept)
     return None
 
@@ -127,7 +128,7 @@ def _checked_size(entry: Entry, root: Path) -> tuple[int, int]:
     problem = name_problem(entry.image)
     if problem is not None:
         raise Unusable(*problem)
-    path = root / entry.image
+    path = os.path.join(root, entry.image)
     if not os.path.isfile(path):
         raise Unusable("missing_image", f"there is no image {entry.image} in {root}")
     try:

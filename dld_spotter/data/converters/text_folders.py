@@ -17,7 +17,8 @@ FileReader = Callable[[TextFile, Problems], list[PlacedWord]]
 
 MLT_SCRIPTS = ("Arabic", "Latin", "Chinese", "Japanese", "Korean", "Bangla", "Hindi", "Symbols", "Mixed", "None")
 
-_NUMBER = r"[-+]?[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?"
+_NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+_FOREIGN = re.compile(r"[^-+0-9.eE,\s]").search  # in no number; float() takes "nan", "1_0" and digits of other scripts
 _IS_NUMBER = re.compile(rf"\s*+{_NUMBER}\s*+").fullmatch
 _COLUMN = rf"({_NUMBER})(?:\s*+,\s*+|\s++)"
 _BOX_LINE = re.compile(rf"^\s*+{_COLUMN * 4}\"(.*)\"\s*$")
@@ -130,10 +131,13 @@ def parse_numbers(fields: Sequence[str]) -> list[float]:
     """Numbers in the usual way of writing: digits, a point, an exponent."""
     if len(fields) > 2 * MAX_POINTS:
         raise Unusable("too_many_points", f"has {len(fields):,} numbers; at most {MAX_POINTS:,} points are read")
-    wrong = [field for field in fields if not _IS_NUMBER(field)]
-    if wrong:
-        raise ValueError(f"'{wrong[0]}' is not a number")
-    return [float(field) for field in fields]
+    try:
+        if _FOREIGN(",".join(fields)):
+            raise ValueError
+        return [float(field) for field in fields]
+    except ValueError:
+        wrong = next((field for field in fields if not _IS_NUMBER(field)), "")
+        raise ValueError(f"'{wrong}' is not a number") from None
 
 
 def read_lines(file: TextFile, problems: Problems, parse: LineParser) -> list[PlacedWord]:

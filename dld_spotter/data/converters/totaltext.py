@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dld_spotter.data.converters.common import Sample, Source, Word, make_word
 from dld_spotter.data.converters.mat_reader import MatReader
 from dld_spotter.data.converters.reading import PlacedWord
@@ -91,6 +93,8 @@ def _flat(cell: Any) -> Iterator[Any]:
     if isinstance(cell, list):
         for part in cell:
             yield from _flat(part)
+    elif isinstance(cell, np.ndarray):
+        yield from cell.reshape(-1).tolist()
     else:
         yield cell
 
