@@ -99,6 +99,9 @@ def test_lines_that_cannot_be_understood(parse, line):
         b"1" + b" " * 20_000 + b"2" + b" " * 20_000 + b"3" + b" " * 20_000 + b"4" + b" " * 20_000 + b"x",
         b'1 2 3 4 "' + b'" ' * 50_000 + b"x",
         b"1," * 500_000,
+        b"1,2,3,4,5,6,7," + b"9" * 100_000 + b"x,word",
+        b"x: [[" + b"9" * 100_000 + b"x]], y: [[1]], transcriptions: [u'a']",
+        b"1 2 3 " + b"9" * 100_000 + b'x "a"',
     ],
 )
 def test_no_file_takes_long(data):

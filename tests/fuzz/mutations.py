@@ -42,7 +42,7 @@ def mutate_bytes(rng: random.Random, data: bytes) -> bytes:
         elif kind == 2:
             data = data[:start] + data[end:]
         elif kind == 3:
-            data = data[:end] + data[start:end] * rng.choice((1, 2, 10, 1000)) + data[end:]
+            data = data[:end] + data[start:end] * rng.choice((1, 2, 10, 100)) + data[end:]
         elif kind == 4:
             data = data[:start]
         elif kind == 5:

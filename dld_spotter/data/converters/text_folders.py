@@ -17,7 +17,7 @@ FileReader = Callable[[TextFile, Problems], list[PlacedWord]]
 
 MLT_SCRIPTS = ("Arabic", "Latin", "Chinese", "Japanese", "Korean", "Bangla", "Hindi", "Symbols", "Mixed", "None")
 
-_NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+_NUMBER = r"[-+]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][-+]?[0-9]++)?+"  # takes a field at one go
 _FOREIGN = re.compile(r"[^-+0-9.eE,\s]").search  # in no number; float() takes "nan", "1_0" and digits of other scripts
 _IS_NUMBER = re.compile(rf"\s*+{_NUMBER}\s*+").fullmatch
 _COLUMN = rf"({_NUMBER})(?:\s*+,\s*+|\s++)"
