@@ -61,7 +61,7 @@ def _add_spotter(cfg: CN) -> None:
     # A word is read top to bottom when its box is taller than this many times its width.
     head.VERTICAL_RATIO = 1.5
     # In training, each side of a word's box moves at random by up to this share of its shorter side, and the outline
-    # with it, so that the recogniser bears the detector's boxes; below 0.5. 0: words stay in their true places.
+    # with it, so that the recogniser bears the detector's boxes; below 0.5. 0: words stay in their ground-truth boxes.
     head.JITTER = 0.0
     # Channels of the recogniser's six convolutions, and of the masked word features.
     head.CONV_DIM = 256
@@ -192,7 +192,7 @@ def _add_other_spotters(cfg: CN) -> None:
     perceptron.NUM_FIDUCIALS = 14
     # Train the recogniser on fiducial points of the predicted maps instead of the true ones, so that its loss reaches
     # corners and offsets (the paper; its code does not). For tuning a spotter that finds its words. A student's
-    # features are then distilled from those that its teacher has in the true places.
+    # features are then distilled from those that its teacher has in the ground-truth boxes.
     perceptron.PREDICTED_FIDUCIALS = False
     # Score above which a cell belongs to a word's centre.
     perceptron.CENTER_THRESH = 0.35

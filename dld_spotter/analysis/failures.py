@@ -65,7 +65,7 @@ class FailureReport:
     Attributes:
         words: cared-for words.
         right: of them, those that were found and read right.
-        readers: who read the words in their true places.
+        readers: who read the words in their ground-truth boxes.
         failures: in the order of the images.
     """
 

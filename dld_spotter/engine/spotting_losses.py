@@ -1,7 +1,7 @@
 """What spotting at each scale gets wrong, for ``selector_fitting.fit_selector``.
 
-L_acc of the DLD paper looks at reading in true places. That tells nothing where words are read at full resolution
-whatever the scale, nor of words that are not found in small images.
+L_acc of the DLD paper looks at recognition on ground-truth boxes. That tells nothing where words are read at full
+resolution whatever the scale, nor of words that are not found in small images.
 """
 
 from collections.abc import Iterable

@@ -12,10 +12,14 @@ Each folder has ``images`` and ``gt`` (``boxes`` for --unlabelled: quadrilateral
     unlabelled_detection              their boxes as words to be detected; those that --detector does not support, tiny
                                       ones, and text that it finds elsewhere are don't care
 
+    selection                         300 of the street scenes and all snapshots to be trained on, to fit a selector to
+
 No test photo is among them. Needs the package onnxruntime for --detector.
 """
 
 import argparse
+import json
+import random
 import re
 import sys
 from collections.abc import Iterator
@@ -29,6 +33,7 @@ from tqdm import tqdm
 from dld_spotter.data.text_writer import TextJsonWriter
 from dld_spotter.image_io import read_image
 
+SELECTED_STREETS = 300
 ICDAR2015_SIZE = (1280, 720)  # width and height that its annotations are in
 LAST_TRAINED = {"icdar2015": 900, "icdar2003": 144}
 # A character of no charset: INPUT.TEXT.UNKNOWN "detect" has such words detected and not recognised.
@@ -62,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         write_labelled("icdar2015", args.icdar2015, args.output, "val", ICDAR2015_SIZE)
         write_labelled("icdar2003", args.icdar2003, args.output, "dev", None)
+        write_selection(args.output)
         if args.unlabelled:
             write_unlabelled(args.unlabelled, args.detector, args.output)
     except (OSError, ValueError, ImportError) as error:
@@ -86,6 +92,26 @@ def write_labelled(name: str, folder: Path, output: Path, held_out: str, size: t
                 continue
             add(train, image, words)
             add(detection, image, [w if w.text is None else Word(w.corners, NOT_RECOGNISED) for w in words])
+
+
+def write_selection(output: Path) -> None:
+    """Join some street scenes with the snapshots in a random order, so that any share of the file holds both."""
+    photos = []
+    for name, number in (("icdar2015", SELECTED_STREETS), ("icdar2003", None)):
+        content = json.loads((output / f"{name}_train.json").read_text(encoding="utf-8"))
+        words: dict[int, list[dict]] = {}
+        for word in content["annotations"]:
+            words.setdefault(word["image_id"], []).append(word)
+        images = content["images"]
+        chosen = images if number is None else random.Random(0).sample(images, min(number, len(images)))
+        photos += [(image, words.get(image["id"], [])) for image in chosen]
+    random.Random(0).shuffle(photos)
+    with TextJsonWriter(output / "selection.json") as writer:
+        for image, of_image in photos:
+            image_id = writer.add_image({key: image[key] for key in ("file_name", "height", "width")})
+            for word in of_image:
+                kept = {key: word[key] for key in ("segmentation", "text", "ignore")}
+                writer.add_annotation({"image_id": image_id, **kept})
 
 
 def write_unlabelled(folder: Path, detector: Path | None, output: Path) -> None:

@@ -103,5 +103,5 @@ train photos_detector
 train photos_recogniser 1
 join output/recipes/photos_detector/model_final.pth output/recipes/photos_recogniser/model_final.pth photos
 [[ -e output/recipes/photos_selector/gamma0.3.pth ]] || "$python" tools/fit_selector.py --by spotting \
-    --data-set photos_icdar2015 --held-out 0.1 --gammas 0.1 0.3 --output output/recipes/photos_selector \
+    --data-set photos_selection --batch-size 1 --held-out 0.1 --gammas 0.1 0.3 --output output/recipes/photos_selector \
     --config-file configs/recipes/photos_dld.yaml "${options[@]}" MODEL.WEIGHTS output/recipes/photos.pth

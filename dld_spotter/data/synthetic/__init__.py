@@ -1,3 +1,3 @@
-"""Drawn scenes with exact outlines: plain ones (tests, demo) and ones that look like photographs (training data)."""
+"""Synthetic scenes with exact outlines: plain ones (tests, demo) and photograph-like ones (training data)."""
 
 from dld_spotter.data.synthetic.plain import Scene, draw_scene, draw_word

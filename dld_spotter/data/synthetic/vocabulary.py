@@ -1,4 +1,4 @@
-"""The strings of drawn scenes: dictionary words, numbers, addresses and others; one part is held out for tests."""
+"""The strings of synthetic scenes: dictionary words, numbers, addresses and others; one part is held out for tests."""
 
 import hashlib
 import os

@@ -23,7 +23,7 @@ from dld_spotter.modeling.word_scores import WordScoring
 
 @ROI_HEADS_REGISTRY.register()
 class TextROIHeads(StandardROIHeads):
-    """StandardROIHeads that also recognise: words in their true places in training, detected ones in inference.
+    """StandardROIHeads that also recognise: words in their ground-truth boxes in training, detected ones in inference.
 
     Args:
         text_in_feature: name of the feature map that words are pooled from; of no meaning where the text head pools

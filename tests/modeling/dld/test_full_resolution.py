@@ -40,8 +40,9 @@ def test_true_places_are_read_in_the_large_image(scale):
     placed = rescale_words(words, images, small, scale)
     with torch.no_grad():
         expected = model.student.pool(images, words)
-        # Places go through the smaller image's pixels and back, so that a few samples fall on other sides of an edge.
-        torch.testing.assert_close(model.student.pool(small, placed), expected, rtol=1e-2, atol=2e-2)
+        # Features of an untrained network reach hundreds: float32 rounds by a share of the largest, not of each.
+        rounding = 2e-4 * expected.abs().max()
+        torch.testing.assert_close(model.student.pool(small, placed), expected, rtol=0, atol=rounding.item())
         model.student.roi_heads.text_head.full_resolution = False
         assert not torch.allclose(model.student.pool(small, placed), expected, rtol=0.1, atol=0.1)
 

@@ -29,6 +29,13 @@ def test_a_shift_without_a_selector_that_decides_is_refused(opts):
         build("MODEL.DLD.GAMMA_SHIFT", 0.1, *opts)
 
 
+def test_a_fixed_scale_stands_above_a_shift():
+    """An exported model has a shift; "--scale 1" must still read with it."""
+    model = build("MODEL.DLD.GAMMA_SHIFT", 0.1, "MODEL.DLD.FIXED_SCALE", 0.5).eval()
+    images = model.student.preprocess_image(toy_batch((1, 1)))
+    assert model.choose_scales(images) == [0.5, 0.5]
+
+
 def test_a_shift_in_training_is_refused():
     model = build("MODEL.DLD.GAMMA_SHIFT", 0.1)
     with pytest.raises(ValueError, match=r"MODEL\.DLD\.GAMMA_SHIFT"):
