@@ -1,4 +1,4 @@
-"""Importing this says in one sentence what to do when Detectron2 is missing or broken; the package does so first.
+"""Importing this says in one sentence what to do when Detectron2 is missing or broken; what needs it does so first.
 
 It also silences what Detectron2 makes torch warn of, each warning by itself: a user can do nothing about them.
 """

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
-
-import torch
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +68,8 @@ def each_or_error(
     except Exception as error:  # whatever a model makes of one item costs that item
         logger.debug("a batch of %d failed", len(items), exc_info=True)
         failure = error.with_traceback(None)  # its frames hold the batch's memory
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
     if len(items) == 1:
         return [failure]

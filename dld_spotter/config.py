@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from dld_spotter import _requirements  # noqa: F401 (first: says in one sentence what is missing)
+
+# isort: split
 import torch
 from detectron2.config import CfgNode as CN
 from detectron2.config import get_cfg

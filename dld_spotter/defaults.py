@@ -4,6 +4,8 @@ The comment above a key says what it means, in which unit, and at its end, in br
 brackets, those of its section do. ``docs/generate_options.py`` makes the page of options from these comments.
 """
 
+import importlib
+
 import torch
 from detectron2.config import CfgNode as CN
 
@@ -11,7 +13,8 @@ from dld_spotter.migration import VERSION
 
 
 def add_dld_config(cfg: CN) -> None:
-    """Add the options of the text spotter to a Detectron2 config, in place."""
+    """Add the options of the text spotter to a Detectron2 config, in place; its models are registered then."""
+    importlib.import_module("dld_spotter.registration")
     _add_spotter(cfg)
     _add_distillation(cfg)
     _add_other_spotters(cfg)

@@ -1,4 +1,4 @@
-"""Outlines of words from what a spotter predicts: masks or polygons.
+"""Outlines of words from masks.
 
 Coordinates are continuous: pixel (column x, row y) covers [x, x + 1] x [y, y + 1], as in Detectron2.
 """
@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from detectron2.structures import Instances
 from shapely import LineString, Point, Polygon
 from shapely.geometry.base import BaseGeometry
-
-from dld_spotter.structures import PolygonBoxes, WordPolygons
 
 # OpenCV's contour runs through the centres of the outermost pixels: half a pixel inside their edges.
 _HALF_PIXEL = 0.5
@@ -43,46 +40,20 @@ def mask_to_polygon(mask: np.ndarray, tolerance: float = 0.01) -> np.ndarray | N
     return _in_order(outline.clip((0, 0), (width, height))).astype(np.float32)
 
 
-def instances_to_polygons(instances: Instances) -> list[np.ndarray | None]:
-    """The outline of each predicted word.
-
-    Args:
-        instances: N words with ``pred_boxes`` that are PolygonBoxes, with ``pred_polygons`` (WordPolygons), or with
-            ``pred_masks`` (N, H, W) and ``pred_boxes``, which the masks lie in.
-
-    Returns:
-        N arrays of (P, 2) float32, x and y in the instances' pixels; None for a word without an area.
-    """
-    polygons = _predicted_polygons(instances)
-    if polygons is not None:
-        return [_distinct(row) for row in polygons.tensor.cpu().numpy()]
-    if not instances.has("pred_masks"):
-        raise ValueError(
-            "word outlines need pred_masks or pred_polygons, or PolygonBoxes as pred_boxes; the instances have "
-            f"{sorted(instances.get_fields())}."
-        )
-    masks, boxes = instances.pred_masks, instances.pred_boxes.tensor.cpu().numpy()
-    return [_masked_outline(mask, box) for mask, box in zip(masks, boxes, strict=True)]
+def boxed_outline(mask: np.ndarray, corner: tuple[int, int]) -> np.ndarray | None:
+    """As ``mask_to_polygon``, of a part of an image whose upper left pixel is ``corner`` (x, y)."""
+    polygon = mask_to_polygon(mask)
+    return None if polygon is None else polygon + np.array(corner, np.float32)
 
 
-def _predicted_polygons(instances: Instances) -> WordPolygons | None:
-    if instances.has("pred_polygons"):
-        return instances.pred_polygons
-    boxes = instances.pred_boxes if instances.has("pred_boxes") else None
-    return boxes.polygons if isinstance(boxes, PolygonBoxes) else None
-
-
-def _masked_outline(mask, box: np.ndarray) -> np.ndarray | None:
-    """The outline of a (H, W) tensor, searched only in and one pixel round the box (4,)."""
+def box_region(box: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom of the pixels in and one round a box (4,) of an image (height, width); None if none."""
     if not np.isfinite(box).all():
         return None
-    height, width = mask.shape
+    height, width = size
     left, top = (int(v) for v in np.maximum(np.floor(box[:2]) - 1, 0))
     right, bottom = (int(v) for v in np.minimum(np.ceil(box[2:]) + 1, (width, height)))
-    if right <= left or bottom <= top:
-        return None
-    polygon = mask_to_polygon(mask[top:bottom, left:right].cpu().numpy())
-    return None if polygon is None else polygon + np.array([left, top], np.float32)
+    return None if right <= left or bottom <= top else (left, top, right, bottom)
 
 
 def _pixel_count(contour: np.ndarray) -> float:
@@ -112,11 +83,3 @@ def _in_order(points: np.ndarray) -> np.ndarray:
     if (points[:, 0] * following[:, 1] - following[:, 0] * points[:, 1]).sum() < 0:
         points = points[::-1]
     return np.roll(points, -int(points.sum(axis=1).argmin()), axis=0)
-
-
-def _distinct(points: np.ndarray) -> np.ndarray | None:
-    """(P, 2) without repeated neighbours (the padding of WordPolygons); None if no area can be left."""
-    if not np.isfinite(points).all():
-        return None
-    points = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
-    return points if len(points) >= 3 else None

@@ -2,41 +2,59 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
-import torch
-from detectron2.config import CfgNode
-from detectron2.data.transforms import ResizeShortestEdge, ResizeTransform
-from detectron2.modeling import build_model
 from tqdm import tqdm
 
 from dld_spotter.batching import each_or_error, in_batches
-from dld_spotter.config import ConfigFiles
-from dld_spotter.data.charset import Charset
-from dld_spotter.engine.checkpoint import TextCheckpointer
+from dld_spotter.evaluation import protocol as scoring
 from dld_spotter.evaluation.icdar import image_key
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_words, load_lexicon
-from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.image_io import ImageError
-from dld_spotter.modeling.acceleration.shape_bucketing import round_batch_sizes
+from dld_spotter.network_size import NetworkSize
 from dld_spotter.photo_sources import Photo, Source, to_photos
-from dld_spotter.predictor_config import complete_cfg
 from dld_spotter.pretrained import DEFAULT_MODEL
-from dld_spotter.results import TextResult, in_reading_order, to_words
+from dld_spotter.results import TextResult, in_reading_order
 from dld_spotter.tiling import SHRUNK_FROM, Tiling, merge_tiles, plan_tiles, shrinkage
+
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
+    from torch import nn
+
+    from dld_spotter.config import ConfigFiles
+    from dld_spotter.data.charset import Charset
+    from dld_spotter.torch_reader import TorchReader
 
 logger = logging.getLogger(__name__)
 
 Inputs = Source | Photo | Iterable[Source | Photo]
 LexiconLike = str | os.PathLike | Iterable[str] | Lexicon | ImageLexicons | None
 
-# Masks of up to 100 words are made at the size of the original; of larger photos at this many pixels, to bound memory.
-MAX_MASK_PIXELS = 4_000_000
 PROGRESS_FROM = 10  # images
+RUNTIMES = ("auto", "torch", "onnx", "openvino")
+
+
+class Reader(Protocol):
+    """What reads images, whatever it computes with.
+
+    Attributes:
+        size: at which the network sees images.
+        protocol: the rule by which words are corrected with a lexicon.
+        charset: of the model.
+    """
+
+    size: NetworkSize
+    protocol: scoring.Protocol
+    charset: Charset
+
+    def read(self, images: Sequence[np.ndarray]) -> list[TextResult]:
+        """Results, still without a name, of arrays (H, W, 3) uint8 in BGR order."""
 
 
 class TextPredictor:
@@ -55,11 +73,18 @@ class TextPredictor:
         confidence_threshold: detections whose ``det_score`` is lower are left out; by default
             MODEL.ROI_HEADS.SCORE_THRESH_TEST. Words whose ``score`` is below TEST.TEXT.SCORE_THRESHOLD are, too.
         tiles: read panoramas in overlapping tiles, where INPUT.MAX_SIZE_TEST would make their words too small.
+        runtime: what computes. "torch" reads any config; "onnx" (ONNX Runtime) and "openvino" read the graphs that
+            ``dld-spotter export --format onnx`` writes and that the models of the project come with, without PyTorch:
+            ``config`` is the name or the folder of one model then. "auto": torch where it is installed, else OpenVINO,
+            else ONNX Runtime.
+        precision: of "openvino": "float32", or "auto" for what is fastest on the machine (bfloat16 where the processor
+            has instructions for it).
 
     Raises:
         KeyError: an unknown config key.
-        ValueError: no or unsuitable weights, or an unknown device.
+        ValueError: no or unsuitable weights, an unknown device, or an option that a runtime does not have.
         FileNotFoundError: the config or the weights are not there.
+        ImportError: what the runtime needs is not installed.
 
     Example::
 
@@ -76,14 +101,44 @@ class TextPredictor:
         opts: Sequence = (),
         confidence_threshold: float | None = None,
         tiles: bool = True,
+        runtime: str = "auto",
+        precision: str = "float32",
     ):
-        self.cfg = complete_cfg(config, weights, device, opts, confidence_threshold)
         self.tiles = tiles
-        self.charset = Charset.load(self.cfg.MODEL.TEXT.CHARSET)
-        self.model = build_model(self.cfg).eval()
-        if torch.device(self.cfg.MODEL.DEVICE).type == "cuda":
-            round_batch_sizes(self.model)
-        TextCheckpointer(self.model, on_charset_change="error").load(self.cfg.MODEL.WEIGHTS)
+        self.runtime = _pick_runtime(runtime)
+        if self.runtime == "torch":
+            from dld_spotter.torch_reader import TorchReader
+
+            self.reader: Reader = TorchReader(config, weights, device, opts, confidence_threshold)
+        else:
+            from dld_spotter.runtime import GraphReader
+
+            if weights is not None or device not in ("auto", "cpu"):
+                raise ValueError(f"the runtime '{self.runtime}' reads on the CPU, with the weights of the graphs.")
+            if confidence_threshold is not None:
+                opts = [*opts, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", confidence_threshold]
+            self.reader = GraphReader.load(cast(Any, config), self.runtime, opts, precision)
+
+    @property
+    def charset(self) -> Charset:
+        """The characters that the model reads."""
+        return self.reader.charset
+
+    @property
+    def cfg(self) -> CfgNode:
+        """The whole config; of the runtime "torch" alone."""
+        return self._torch.cfg
+
+    @property
+    def model(self) -> nn.Module:
+        """The Detectron2 model; of the runtime "torch" alone."""
+        return self._torch.model
+
+    @property
+    def _torch(self) -> TorchReader:
+        if self.runtime != "torch":
+            raise AttributeError(f"the runtime '{self.runtime}' has graphs, and no Detectron2 config or model.")
+        return cast("TorchReader", self.reader)
 
     def __call__(
         self,
@@ -165,19 +220,9 @@ class TextPredictor:
     def _padded_size(self, job: _Job) -> tuple[int, int]:
         """(height, width) of the network's input; (0, 0) for an image whose size cannot be told."""
         try:
-            size = self.network_size(*job.photo.size())
+            return self.reader.size.padded(*job.photo.size())
         except ImageError:
             return 0, 0
-        step = max(1, getattr(getattr(self.model, "backbone", None), "size_divisibility", 1))
-        return tuple(-(-length // step) * step for length in size)
-
-    def network_size(self, height: int, width: int) -> tuple[int, int]:
-        """The size to which DefaultPredictor's ResizeShortestEdge brings an image that is not read in tiles."""
-        shortest, longest = self.cfg.INPUT.MIN_SIZE_TEST, self.cfg.INPUT.MAX_SIZE_TEST
-        if shortest == 0:
-            return height, width
-        height, width = ResizeShortestEdge.get_output_shape(height, width, shortest, longest)
-        return max(1, height), max(1, width)
 
     def _read_batch(self, jobs: Sequence[_Job]) -> list[TextResult | Exception]:
         """What came of each job, in order; unreadable images take no part in the forward pass."""
@@ -192,11 +237,11 @@ class TextPredictor:
             tiling = self._plan(job.photo.file_name, image)
             outcomes.append(None if tiling is None else self._spot_tiles(image, tiling, len(jobs)))
             images += [image] if tiling is None else []
-        read = iter(each_or_error(self._spot, images))
+        read = iter(each_or_error(self.reader.read, images))
         return [next(read) if outcome is None else outcome for outcome in outcomes]
 
     def _plan(self, file_name: str, image: np.ndarray) -> Tiling | None:
-        sizes = *image.shape[:2], self.cfg.INPUT.MIN_SIZE_TEST, self.cfg.INPUT.MAX_SIZE_TEST
+        sizes = *image.shape[:2], self.reader.size.shortest, self.reader.size.longest
         tiling = plan_tiles(*sizes) if self.tiles else None
         if tiling is None and shrinkage(*sizes) >= SHRUNK_FROM:
             logger.warning(
@@ -208,10 +253,10 @@ class TextPredictor:
 
     def _spot_tiles(self, image: np.ndarray, tiling: Tiling, batch_size: int) -> TextResult | Exception:
         """The result of an image that is read in tiles, and once more as a whole for words that no tile holds."""
-        parts: list[TextResult | Exception] = each_or_error(self._spot, [image])
+        parts: list[TextResult | Exception] = each_or_error(self.reader.read, [image])
         for start in range(0, len(tiling.starts), batch_size):
             tiles = range(len(tiling.starts))[start : start + batch_size]
-            parts += each_or_error(self._spot, [tiling.crop(image, tile) for tile in tiles])
+            parts += each_or_error(self.reader.read, [tiling.crop(image, tile) for tile in tiles])
         for part in parts:
             if isinstance(part, Exception):
                 return part
@@ -220,33 +265,6 @@ class TextPredictor:
         scale = None if whole.scale is None else round(float(np.mean([tile.scale for tile in tiles])), 4)
         return replace(whole, words=words, scale=scale, tiles=len(tiles))
 
-    @torch.no_grad()
-    def _spot(self, images: Sequence[np.ndarray]) -> list[TextResult]:
-        """Results, still without a name, of arrays (H, W, 3) in BGR order."""
-        if not images:
-            return []
-        outputs = self.model([self._to_input(image) for image in images])
-        results = []
-        for image, output in zip(images, outputs, strict=True):
-            height, width = image.shape[:2]
-            instances = output["instances"]
-            rows, columns = instances.image_size
-            words = to_words(instances, self.charset, width / columns, height / rows)
-            words = [word for word in words if word.score >= self.cfg.TEST.TEXT.SCORE_THRESHOLD]
-            scale = float(output["scale"]) if "scale" in output else None
-            results.append(TextResult("", height, width, scale, words))
-        return results
-
-    def _to_input(self, image: np.ndarray) -> dict:
-        """As DefaultPredictor; the output is asked for at the original size as far as its masks fit into memory."""
-        if self.cfg.INPUT.FORMAT == "RGB":
-            image = image[:, :, ::-1]
-        height, width = image.shape[:2]
-        shrink = min(1.0, (MAX_MASK_PIXELS / (height * width)) ** 0.5)
-        resized = ResizeTransform(height, width, *self.network_size(height, width)).apply_image(image)
-        tensor = torch.as_tensor(resized.astype("float32").transpose(2, 0, 1))
-        return {"image": tensor, "height": max(1, round(height * shrink)), "width": max(1, round(width * shrink))}
-
     def _result(self, job: _Job, outcome: TextResult | Exception) -> TextResult:
         """What came of a job as its result: named, and its words corrected."""
         photo = job.photo
@@ -254,7 +272,7 @@ class TextPredictor:
             error = outcome if isinstance(outcome, ImageError) else _describe(photo, outcome)
             outcome = TextResult("", error=str(error))
         elif job.lexicon is not None:
-            texts = correct_words([word.text for word in outcome.words], job.lexicon, Protocol.from_cfg(self.cfg))
+            texts = correct_words([word.text for word in outcome.words], job.lexicon, self.reader.protocol)
             words = [replace(word, text=text) for word, text in zip(outcome.words, texts, strict=True)]
             outcome = replace(outcome, words=words)
         return replace(outcome, file_name=photo.file_name, name=photo.name, source=photo.source, page=photo.page)
@@ -277,3 +295,22 @@ def _as_lexicon(lexicon) -> Lexicon | ImageLexicons | None:
     if lexicon is None or isinstance(lexicon, (Lexicon, ImageLexicons)):
         return lexicon
     return load_lexicon(lexicon) if isinstance(lexicon, (str, os.PathLike)) else Lexicon(lexicon)
+
+
+def _pick_runtime(runtime: str) -> str:
+    """The runtime to use.
+
+    Raises:
+        ValueError: an unknown one.
+        ImportError: none is installed.
+    """
+    if runtime not in RUNTIMES:
+        raise ValueError(f"runtime is '{runtime}'; use one of {', '.join(RUNTIMES)}.")
+    if runtime != "auto":
+        return runtime
+    for name, package in (("torch", "torch"), ("openvino", "openvino"), ("onnx", "onnxruntime")):
+        if importlib.util.find_spec(package) is not None:
+            return name
+    raise ImportError(
+        "there is nothing to read with: `pip install 'dld_spotter[openvino]'`, or [onnx], or [torch] for training, too."
+    )

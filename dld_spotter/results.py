@@ -6,20 +6,16 @@ import json
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
-from detectron2.structures import Instances
 from PIL import Image
 
-from dld_spotter.data.charset import Charset
-from dld_spotter.outlines import instances_to_polygons
 from dld_spotter.photo_sources import Photo
 from dld_spotter.text_lines import reading_lines
-from dld_spotter.visualizer import TextVisualizer
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +130,8 @@ class TextResult:
                 f"the words of {self.file_name} are in pixels of an image of {self.width} x {self.height}; "
                 f"the given one has {image.shape[1]} x {image.shape[0]}."
             )
+        from dld_spotter.visualizer import TextVisualizer
+
         visualizer = TextVisualizer(image[:, :, ::-1], show_scores=show_scores)
         return np.ascontiguousarray(
             visualizer.draw_record(self.to_dict(), self.scale is not None).get_image()[:, :, ::-1]
@@ -196,35 +194,32 @@ def write_image(path: Path, image: np.ndarray) -> None:
         part.unlink(missing_ok=True)
 
 
-def to_words(instances: Instances, charset: Charset, scale_x: float = 1.0, scale_y: float = 1.0) -> list[Word]:
-    """Predictions to words, in reading order; those without an area or with a score that is no number are left out.
-
-    Args:
-        instances: N predictions of one image (see ``instances_to_polygons``), with ``scores``, ``pred_text`` and
-            ``pred_text_scores``; and ``pred_word_scores``, or else the product of the two counts.
-        scale_x: factor from the instances' pixels to those of the record.
-        scale_y: likewise.
-    """
-    texts = charset.decode(instances.pred_text)
-    both = instances.scores, instances.pred_text_scores
-    combined = instances.pred_word_scores if instances.has("pred_word_scores") else both[0] * both[1]
-    scores = zip(*(values.tolist() for values in (combined, *both)), strict=True)
-    words = []
-    for text, of_word, polygon in zip(texts, scores, instances_to_polygons(instances), strict=True):
-        if not all(map(math.isfinite, of_word)):
-            logger.warning("a word is left out: its scores are %s, %s and %s.", *of_word)
-        elif polygon is not None:
-            words.append(_to_word(text, of_word, polygon * (scale_x, scale_y)))
-    return in_reading_order(words)
-
-
 def in_reading_order(words: list[Word]) -> list[Word]:
     """The words, line by line."""
     lines = reading_lines([word.polygon for word in words], [word.text for word in words])
     return [words[index] for line in lines for index in line]
 
 
-def _to_word(text: str, scores: tuple[float, ...], polygon: np.ndarray) -> Word:
+def make_words(
+    texts: Sequence[str], scores: Sequence[Sequence[float]], polygons: Sequence[np.ndarray | None]
+) -> list[Word]:
+    """Words in reading order; those without an outline or with a score that is no number are left out.
+
+    Args:
+        texts: what they say.
+        scores: of each both together, of detection, and of recognition.
+        polygons: (P, 2) of each, in pixels of the original image; None of a word without an area.
+    """
+    words = []
+    for text, of_word, polygon in zip(texts, scores, polygons, strict=True):
+        if not all(map(math.isfinite, of_word)):
+            logger.warning("a word is left out: its scores are %s, %s and %s.", *of_word)
+        elif polygon is not None:
+            words.append(_make_word(text, of_word, polygon))
+    return in_reading_order(words)
+
+
+def _make_word(text: str, scores: Sequence[float], polygon: np.ndarray) -> Word:
     score, det_score, text_score = (round(value, 4) for value in scores)
     return Word(
         text=text,

@@ -17,7 +17,7 @@ from matplotlib.artist import Artist
 from dld_spotter.data.charset import Charset
 from dld_spotter.label_fonts import font_families, quiet_about_glyphs
 from dld_spotter.label_placement import place_label
-from dld_spotter.outlines import instances_to_polygons
+from dld_spotter.predicted_words import instances_to_polygons
 
 # Bright enough for labels on black, and far apart for most kinds of colour blindness (Okabe and Ito's set, lighter).
 WORD_COLORS = ("#56b4e9", "#e69f00", "#2fd8a0", "#f0e442", "#ff8a5c", "#e79ac8")

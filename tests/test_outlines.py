@@ -7,7 +7,8 @@ import torch
 from detectron2.structures import Boxes, Instances
 from shapely import Polygon, contains_xy
 
-from dld_spotter.outlines import instances_to_polygons, mask_to_polygon
+from dld_spotter.outlines import mask_to_polygon
+from dld_spotter.predicted_words import instances_to_polygons
 from dld_spotter.structures import WordPolygons
 
 SIZE = (60, 90)

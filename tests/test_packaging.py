@@ -113,7 +113,7 @@ def test_every_public_name_is_there():
 
 
 def test_missing_detectron2_is_explained():
-    run = run_python("import sys; sys.modules['detectron2'] = None; import dld_spotter")
+    run = run_python("import sys; sys.modules['detectron2'] = None; from dld_spotter import load_cfg")
     last = run.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: dld_spotter needs Detectron2, which this Python does not have: run `python")
     (script,) = re.findall(r"`python (\S+)`", last)
@@ -131,7 +131,7 @@ def test_missing_detectron2_is_explained():
 def test_broken_detectron2_is_explained(tmp_path, content, expected):
     (tmp_path / "detectron2").mkdir()
     (tmp_path / "detectron2" / "__init__.py").write_text(content)
-    run = run_python("import dld_spotter", tmp_path)
+    run = run_python("from dld_spotter import load_cfg", tmp_path)
     assert re.search(rf"^ImportError: dld_spotter needs Detectron2, and .*{expected}", run.stderr.splitlines()[-1])
 
 

@@ -13,9 +13,8 @@ from toy import ROOT
 from dld_spotter import Charset, load_cfg
 from dld_spotter.image_io import ImageError
 from dld_spotter.modeling import MaskRCNNSpotter
-from dld_spotter.outlines import instances_to_polygons
+from dld_spotter.predicted_words import instances_to_polygons, to_words
 from dld_spotter.predictor import TextPredictor
-from dld_spotter.results import to_words
 
 
 @pytest.fixture
@@ -128,7 +127,7 @@ def test_scale_of_the_model_is_reported(predictor):
 
 
 def test_large_images_ask_for_smaller_masks_and_give_full_coordinates(predictor, monkeypatch):
-    monkeypatch.setattr("dld_spotter.predictor.MAX_MASK_PIXELS", 60 * 80)
+    monkeypatch.setattr("dld_spotter.network_size.MAX_MASK_PIXELS", 60 * 80)
     asked = []
     predictor.model.register_forward_pre_hook(lambda module, args: asked.append(args[0][0]))
     (result,) = predictor(photo(240, 320))

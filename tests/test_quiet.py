@@ -8,7 +8,7 @@ import toy
 
 SCRIPT = """
 import logging, warnings
-import dld_spotter
+from dld_spotter import load_cfg
 import torch
 from detectron2.engine import defaults
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator

@@ -8,7 +8,7 @@ from detectron2.structures import Instances
 from matplotlib.path import Path as OutlinePath
 from shapely.geometry import Polygon, box
 
-from dld_spotter.outlines import instances_to_polygons
+from dld_spotter.predicted_words import instances_to_polygons
 from dld_spotter.structures import CharacterBoxes, PolygonBoxes, WordPolygons, grid_points
 
 CONCAVE = np.array([[2, 1], [30, 4], [28, 20], [16, 8], [3, 18]], dtype=np.float32)

@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-import dld_spotter  # noqa: F401 (first: says in one sentence when Detectron2 is missing)
+from dld_spotter import registration  # noqa: F401 (first: says in one sentence when Detectron2 is missing)
 
 # isort: split
 from detectron2.config import CfgNode

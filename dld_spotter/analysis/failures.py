@@ -21,7 +21,7 @@ from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord
 from dld_spotter.evaluation.text_evaluator import registered_truth
 from dld_spotter.evaluation.transcription import reference_word, same_word
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
-from dld_spotter.results import to_words
+from dld_spotter.predicted_words import to_words
 
 KINDS = ("detection", "selection", "recognition", "false detection")
 

@@ -30,7 +30,7 @@ from dld_spotter.evaluation.ground_truth import PredictedImage, to_points
 from dld_spotter.evaluation.protocol import ReadWord
 from dld_spotter.evaluation.recognition import word_pairs
 from dld_spotter.modeling.spotter_parts import Workload
-from dld_spotter.results import to_words
+from dld_spotter.predicted_words import to_words
 
 logger = logging.getLogger(__name__)
 

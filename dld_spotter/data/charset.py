@@ -3,16 +3,20 @@
 Token 0 starts a word and pads its row, token 1 ends it, tokens 2 and up are the characters.
 """
 
+from __future__ import annotations
+
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from dld_spotter.data.text_files import read_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
 PAD = START = 0
 END = 1
@@ -43,7 +47,7 @@ class Charset:
         self._ids = {c: i + NUM_SPECIAL for i, c in enumerate(self.characters)}
 
     @classmethod
-    def load(cls, name_or_path: str) -> "Charset":
+    def load(cls, name_or_path: str) -> Charset:
         """A built-in set by its name, or the characters of a text file in Unicode (ends of lines are ignored).
 
         Raises:
@@ -104,12 +108,14 @@ class Charset:
 
         None gives a row of padding: a word that is not read.
         """
+        import torch  # reading with exported graphs needs a charset and has no torch
+
         rows = [[] if text is None else [*self.encode(text), END] for text in texts]
         width = max([1, *map(len, rows)])
         padded = [row + [PAD] * (width - len(row)) for row in rows]
         return torch.tensor(padded, dtype=torch.long).reshape(len(rows), width)
 
-    def decode(self, tokens: Tensor) -> list[str]:
+    def decode(self, tokens: Tensor | np.ndarray) -> list[str]:
         """(N, T) token ids to words: up to the first end token, or the whole row without one; padding is skipped."""
         words = []
         for row in tokens.tolist():
@@ -119,6 +125,8 @@ class Charset:
 
     def code_points(self) -> Tensor:
         """(characters,) Unicode code points: the form in which a set travels in a checkpoint."""
+        import torch
+
         return torch.tensor([ord(c) for c in self.characters], dtype=torch.long)
 
     def __eq__(self, other: object) -> bool:

@@ -16,7 +16,7 @@ from dld_spotter.evaluation.protocol import Protocol, ReadWord
 from dld_spotter.evaluation.scoring import count_images
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.modeling.dld.selector.regression import ScaleLosses
-from dld_spotter.results import to_words
+from dld_spotter.predicted_words import to_words
 
 
 def measure_spotting_losses(

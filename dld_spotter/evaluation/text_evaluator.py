@@ -19,7 +19,8 @@ from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon
 from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord
 from dld_spotter.evaluation.scoring import evaluate_words
 from dld_spotter.evaluation.submission import write_results, write_submission
-from dld_spotter.results import TextResult, to_words
+from dld_spotter.predicted_words import to_words
+from dld_spotter.results import TextResult
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,8 @@
 """Importing this package registers its modules in Detectron2's registries."""
 
+from dld_spotter import _requirements  # first: says in one sentence what is missing
+
+# isort: split
 from dld_spotter.modeling.backbones.pp_lcnet import PPLCNetV4, build_pp_lcnet_fpn_backbone
 from dld_spotter.modeling.backbones.residual_fpn import build_light_resnet_fpn_backbone
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter

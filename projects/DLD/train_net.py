@@ -18,7 +18,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-import dld_spotter  # noqa: F401 (first: says in one sentence when Detectron2 is missing)
+from dld_spotter import registration  # noqa: F401 (first: says in one sentence when Detectron2 is missing)
 
 # isort: split
 from detectron2.config import CfgNode

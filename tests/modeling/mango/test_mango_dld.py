@@ -11,7 +11,7 @@ from helpers.mango_toys import LOSSES, centres, keep_statistics, knowing, losses
 from helpers.placeless_tensors import PlacelessTensors
 from helpers.toy_words import toy_batch
 
-from dld_spotter.outlines import instances_to_polygons
+from dld_spotter.predicted_words import instances_to_polygons
 
 
 def build_dld(*opts):

@@ -27,9 +27,8 @@ from dld_spotter.data.charset import PAD
 from dld_spotter.modeling.mango.mango_post_processing import LocatedWords
 from dld_spotter.modeling.spotter import readable_words
 from dld_spotter.modeling.spotter_parts import Workload
-from dld_spotter.outlines import instances_to_polygons
+from dld_spotter.predicted_words import instances_to_polygons, to_words
 from dld_spotter.predictor import TextPredictor
-from dld_spotter.results import to_words
 from dld_spotter.structures import CharacterBoxes
 
 

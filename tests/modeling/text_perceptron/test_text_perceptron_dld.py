@@ -12,7 +12,7 @@ from helpers.tiny_perceptron import DETECTION, frozen_statistics, knowing, losse
 from helpers.toy_words import toy_batch
 from test_config import difference, load
 
-from dld_spotter.outlines import instances_to_polygons
+from dld_spotter.predicted_words import instances_to_polygons
 
 
 def build_dld(*opts):

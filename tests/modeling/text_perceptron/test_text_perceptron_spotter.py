@@ -15,9 +15,8 @@ from dld_spotter.data.charset import PAD
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.modeling.spotter import readable_words
 from dld_spotter.modeling.spotter_parts import Workload
-from dld_spotter.outlines import instances_to_polygons
+from dld_spotter.predicted_words import instances_to_polygons, to_words
 from dld_spotter.predictor import TextPredictor
-from dld_spotter.results import to_words
 
 
 @pytest.mark.parametrize("words_per_image", [(0, 0), (0, 3), (2, 1)])

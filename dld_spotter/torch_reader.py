@@ -1,0 +1,77 @@
+"""Reading with PyTorch and Detectron2: any config, any checkpoint, CPU or GPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from dld_spotter import _requirements  # noqa: F401 (first: says in one sentence what is missing)
+
+# isort: split
+import torch
+from detectron2.config import CfgNode
+from detectron2.data.transforms import ResizeTransform
+from detectron2.modeling import build_model
+
+from dld_spotter.config import ConfigFiles
+from dld_spotter.data.charset import Charset
+from dld_spotter.engine.checkpoint import TextCheckpointer
+from dld_spotter.evaluation.protocol import Protocol
+from dld_spotter.modeling.acceleration.shape_bucketing import round_batch_sizes
+from dld_spotter.network_size import NetworkSize, mask_size
+from dld_spotter.predicted_words import to_words
+from dld_spotter.predictor_config import complete_cfg
+from dld_spotter.results import TextResult
+
+__all__ = ["TorchReader"]
+
+
+class TorchReader:
+    """A ``Reader`` with a Detectron2 model; the arguments are TextPredictor's."""
+
+    def __init__(
+        self,
+        config: ConfigFiles | CfgNode,
+        weights: str | os.PathLike | None,
+        device: str,
+        opts: Sequence,
+        confidence_threshold: float | None,
+    ):
+        self.cfg = complete_cfg(config, weights, device, opts, confidence_threshold)
+        self.charset = Charset.load(self.cfg.MODEL.TEXT.CHARSET)
+        self.model = build_model(self.cfg).eval()
+        if torch.device(self.cfg.MODEL.DEVICE).type == "cuda":
+            round_batch_sizes(self.model)
+        TextCheckpointer(self.model, on_charset_change="error").load(self.cfg.MODEL.WEIGHTS)
+        self.protocol = Protocol.from_cfg(self.cfg)
+        step = max(1, getattr(getattr(self.model, "backbone", None), "size_divisibility", 1))
+        self.size = NetworkSize(self.cfg.INPUT.MIN_SIZE_TEST, self.cfg.INPUT.MAX_SIZE_TEST, step)
+
+    @torch.no_grad()
+    def read(self, images: Sequence[np.ndarray]) -> list[TextResult]:
+        """See ``Reader``."""
+        if not images:
+            return []
+        outputs = self.model([self._to_input(image) for image in images])
+        results = []
+        for image, output in zip(images, outputs, strict=True):
+            height, width = image.shape[:2]
+            instances = output["instances"]
+            rows, columns = instances.image_size
+            words = to_words(instances, self.charset, width / columns, height / rows)
+            words = [word for word in words if word.score >= self.cfg.TEST.TEXT.SCORE_THRESHOLD]
+            scale = float(output["scale"]) if "scale" in output else None
+            results.append(TextResult("", height, width, scale, words))
+        return results
+
+    def _to_input(self, image: np.ndarray) -> dict:
+        """As DefaultPredictor; the output is asked for at the original size as far as its masks fit into memory."""
+        if self.cfg.INPUT.FORMAT == "RGB":
+            image = image[:, :, ::-1]
+        size = image.shape[:2]
+        resized = ResizeTransform(*size, *self.size.resized(*size)).apply_image(image)
+        tensor = torch.as_tensor(resized.astype("float32").transpose(2, 0, 1))
+        rows, columns = mask_size(*size)
+        return {"image": tensor, "height": rows, "width": columns}
