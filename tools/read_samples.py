@@ -67,7 +67,7 @@ class Reader:
         middle = time.perf_counter()
         (at_full,) = self.full([photo], on_error="raise")
         seconds = middle - start, time.perf_counter() - middle
-        size = self.chosen.network_size(result.height, result.width)
+        size = self.chosen.reader.size.resized(result.height, result.width)
         cost = sum(self.costs.inference(size, result.scale).values()) / sum(self.costs.teacher(size).values())
         return result, at_full, cost, seconds
 
