@@ -22,6 +22,23 @@ def pretrained_folder(name: str) -> Path | None:
     return _ROOT / name if name in pretrained_models() else None
 
 
+def model_folder(model: str) -> Path:
+    """The folder of a model: one by its name, a folder itself, or that of a ``model.yaml``.
+
+    Raises:
+        FileNotFoundError: there is no such folder or model.
+    """
+    path = Path(model)
+    found = (
+        path if path.is_dir() else path.parent if path.name == CONFIG and path.is_file() else pretrained_folder(model)
+    )
+    if found is None:
+        raise FileNotFoundError(
+            f"there is no model {model}: give a folder with {CONFIG}, or one of {', '.join(pretrained_models())}."
+        )
+    return found
+
+
 def find_config(config_file: str) -> str:
     """The path of a config: a file of the working directory, a model's name, or one that comes with the project.
 

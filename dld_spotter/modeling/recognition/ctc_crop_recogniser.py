@@ -37,7 +37,8 @@ class ColumnEncoder(nn.Module):
     def forward(self, roi: Tensor) -> Tensor:
         """(R, C, rows, columns) word features to (R, columns / 2, hidden_size) contextual features."""
         deep = self.stages(roi)
-        return self.context(F.avg_pool2d(deep, (deep.shape[2], 2)))
+        rows = int(deep.shape[2])  # a number also while a graph is made of this
+        return self.context(F.avg_pool2d(deep, (rows, 2)))
 
 
 @ROI_TEXT_HEAD_REGISTRY.register()

@@ -1,0 +1,175 @@
+"""A Mask R-CNN spotter in the parts that become graphs: what has weights; what lies between them is ``runtime``'s.
+
+Each part holds the whole model as ``model``, so that the weights of the graph are called as in its checkpoint.
+
+Shapes: B images, N words, H and W of an image, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from detectron2.layers import ROIAlign
+from detectron2.modeling.poolers import ROIPooler
+from torch import Tensor, nn
+
+from dld_spotter.data.charset import END, PAD, START
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.dld.selector.backbone_selector import BackboneSelector
+from dld_spotter.modeling.mask_rcnn.mask_rcnn_spotter import MaskRCNNSpotter
+from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder, DecoderState, token_log_probs
+
+
+class SpotterPart(nn.Module):
+    """A part of a spotter.
+
+    Args:
+        model: a MaskRCNNSpotter, or a DLDSpotter with one as its student.
+    """
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    @property
+    def spotter(self) -> MaskRCNNSpotter:
+        """The one that reads."""
+        student = self.model.student if isinstance(self.model, DLDSpotter) else self.model
+        assert isinstance(student, MaskRCNNSpotter)
+        return student
+
+
+class Detector(SpotterPart):
+    """Feature maps, and what the RPN says of them."""
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W), sides multiples of the backbone's divisor, to maps, logits and deltas; see ``output_names``."""
+        spotter = self.spotter
+        features = spotter.backbone(image)
+        rpn = spotter.proposal_generator
+        logits, deltas = rpn.rpn_head([features[name] for name in rpn.in_features])
+        maps = [features[name] for name in spotter.roi_heads.box_in_features]
+        head = spotter.roi_heads.text_head
+        if not head.pools_from_image:
+            maps.append(head.pooler.conv(features[spotter.roi_heads.text_in_feature]))
+        return (*maps, *logits, *deltas)
+
+    def output_names(self) -> list[str]:
+        """Of what ``forward`` gives."""
+        heads, rpn = self.spotter.roi_heads, self.spotter.proposal_generator
+        maps = [*heads.box_in_features] + ([] if heads.text_head.pools_from_image else ["text_map"])
+        levels = range(len(rpn.in_features))
+        return [*maps, *(f"logits{i}" for i in levels), *(f"deltas{i}" for i in levels)]
+
+
+def _pooled(pooler: ROIPooler, inputs: Sequence[Tensor]) -> Tensor:
+    """Features of regions that are sorted to the pyramid's levels: maps, then (M, 5) regions, of each level."""
+    levels = len(pooler.level_poolers)
+    maps, regions = inputs[:levels], inputs[levels:]
+    return torch.cat([align(*pair) for align, *pair in zip(pooler.level_poolers, maps, regions, strict=True)])
+
+
+class BoxHead(SpotterPart):
+    """Class probabilities and box deltas of regions."""
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``_pooled`` takes them; (M, 2) and (M, 4)."""
+        heads = self.spotter.roi_heads
+        scores, deltas = heads.box_predictor(heads.box_head(_pooled(heads.box_pooler, inputs)))
+        return scores.softmax(dim=1), deltas
+
+
+class MaskHead(SpotterPart):
+    """Masks of regions."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """As ``_pooled`` takes them; (M, 1, S, S) probabilities."""
+        heads = self.spotter.roi_heads
+        return heads.mask_head.layers(_pooled(heads.mask_pooler, inputs)).sigmoid()
+
+
+class WordAlign(SpotterPart):
+    """RoIAlign of words on the map that the recogniser pools from.
+
+    Args:
+        model: see ``SpotterPart``.
+        vertical: of words that are read downwards.
+    """
+
+    def __init__(self, model: nn.Module, vertical: bool):
+        super().__init__(model)
+        pooler = self.spotter.roi_heads.text_head.pooler
+        self.align: ROIAlign = pooler.align_vertical if vertical else pooler.align
+
+    def forward(self, text_map: Tensor, regions: Tensor) -> Tensor:
+        """(1, C, H, W) and (N, 5) to (N, C, rows, columns)."""
+        return self.align(text_map, regions)
+
+
+class Recogniser(SpotterPart):
+    """Characters of words.
+
+    ``forward`` takes pictures (N, 3, rows, columns) of a crop-based recogniser, or word features (N, C, rows, columns).
+    """
+
+    def _context(self, words: Tensor) -> Tensor:
+        head = self.spotter.roi_heads.text_head
+        roi = head.pooler.see(words) if head.pools_from_image else head.pooler.upsample(words)
+        return head.encoder(roi)
+
+
+class CTCRecogniser(Recogniser):
+    """With a CTC decoder."""
+
+    def forward(self, words: Tensor) -> Tensor:
+        """(N, T, 1 + number of characters) log-probabilities."""
+        return self.spotter.roi_heads.text_head.decoder.classify(self._context(words)).log_softmax(dim=2)
+
+
+class AttentionRecogniser(Recogniser):
+    """With an attention decoder, greedy: ``AttentionDecoder.greedy`` for a fixed number of steps."""
+
+    def forward(self, words: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, T) token ids and (N,) scores."""
+        head = self.spotter.roi_heads.text_head
+        decoder: AttentionDecoder = head.decoder
+        context = self._context(words)
+        token = torch.full_like(context[:, 0, 0], START, dtype=torch.long)
+        ended = token != START
+        # As decoder.start, for any number of words: a length would be a constant of the graph.
+        zeros = 0 * context[:, :1, :1] + context.new_zeros(1, 1, decoder.hidden_size)
+        memory, state = decoder.remember(context), DecoderState(zeros, zeros)
+        steps, log_probs = [], []
+        for _ in range(head.max_steps):
+            state = decoder.step(decoder.token_gates(token[:, None]), state, memory)
+            log_prob, token = token_log_probs(decoder.classify(state.hidden[:, 0])).max(dim=1)
+            token = torch.where(ended, PAD, token)
+            steps.append(token)
+            log_probs.append(torch.where(ended, 0.0, log_prob))
+            ended = ended | (token == END)
+        tokens = torch.stack(steps, dim=1)
+        count = (tokens != PAD).sum(dim=1).clamp(min=1)
+        return tokens, (torch.stack(log_probs, dim=1).sum(dim=1) / count).exp()
+
+
+class SelectorMaps(SpotterPart):
+    """The feature maps whose statistics a selector classifies."""
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(1, 3, H, W) to maps (1, C, H', W')."""
+        selector = self.model.selector
+        if isinstance(selector, BackboneSelector):
+            return tuple(selector.backbone(image).values())
+        folded = nn.functional.pixel_unshuffle(image, selector.fold)
+        return (selector.last(selector.blocks(selector.stem(folded))),)
+
+
+class SelectorClassifier(SpotterPart):
+    """The linear layer of a selector."""
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """(1, D) to (1, k) logits."""
+        selector = self.model.selector
+        normalised = selector.norm(statistics) if isinstance(selector, BackboneSelector) else statistics
+        return selector.classify(normalised)

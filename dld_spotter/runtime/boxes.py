@@ -1,0 +1,165 @@
+"""Boxes between graphs: anchors, box deltas, non-maximum suppression, levels. The formulas are Detectron2's.
+
+Boxes are (N, 4) float32: x1, y1, x2, y2 in pixels of the network's image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+SCALE_CLAMP = math.log(1000 / 16)  # detectron2.modeling.box_regression
+CANONICAL_LEVEL, CANONICAL_SIZE = 4, 224  # detectron2.modeling.poolers.ROIPooler
+
+
+def cell_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> np.ndarray:
+    """Anchors around the origin, for sizes (roots of areas) times ratios of height and width."""
+    anchors = []
+    for size in sizes:
+        for ratio in aspect_ratios:
+            width = math.sqrt(size**2.0 / ratio)
+            height = ratio * width
+            anchors.append([-width / 2, -height / 2, width / 2, height / 2])
+    return np.array(anchors, np.float32)
+
+
+def grid_anchors(cells: np.ndarray, rows: int, columns: int, stride: int, offset: float) -> np.ndarray:
+    """(rows * columns * A, 4): the cell anchors (A, 4) at each position of a feature map."""
+    x = (np.arange(columns, dtype=np.float32) + np.float32(offset)) * np.float32(stride)
+    y = (np.arange(rows, dtype=np.float32) + np.float32(offset)) * np.float32(stride)
+    shift = np.stack(np.broadcast_arrays(x[None], y[:, None], x[None], y[:, None]), axis=-1).reshape(-1, 1, 4)
+    return (shift + cells).reshape(-1, 4)
+
+
+def apply_deltas(deltas: np.ndarray, boxes: np.ndarray, weights: Sequence[float]) -> np.ndarray:
+    """Move and stretch boxes (N, 4) by (dx, dy, dw, dh) (N, 4): ``Box2BoxTransform.apply_deltas``."""
+    deltas = deltas / np.float32(weights)
+    size = boxes[:, 2:] - boxes[:, :2]
+    centre = deltas[:, :2] * size + (boxes[:, :2] + np.float32(0.5) * size)
+    size = np.exp(np.minimum(deltas[:, 2:], np.float32(SCALE_CLAMP))) * size
+    return np.concatenate([centre - np.float32(0.5) * size, centre + np.float32(0.5) * size], axis=1)
+
+
+def clip(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Boxes limited to an image (height, width)."""
+    height, width = size
+    return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+
+
+def has_area(boxes: np.ndarray) -> np.ndarray:
+    """(N,) bool."""
+    return (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+
+
+def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Indices of the boxes that are left when each suppresses lower-scored ones of an IoU above the threshold.
+
+    They are in descending order of scores.
+    """
+    if len(boxes) == 0:
+        return np.zeros(0, np.int64)
+    order = np.argsort(-scores, kind="stable")
+    sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).astype(np.float64)[order]
+    ranks = np.arange(len(order), 0, -1, dtype=np.float32)  # OpenCV takes no negative scores
+    kept = cv2.dnn.NMSBoxes(sides, ranks, 0.0, threshold)
+    return order[np.asarray(kept, np.int64).reshape(-1)]
+
+
+def propose(
+    levels: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    size: tuple[int, int],
+    before: int,
+    after: int,
+    threshold: float,
+    weights: Sequence[float],
+) -> np.ndarray:
+    """The region proposals of one image: ``find_top_rpn_proposals``.
+
+    Args:
+        levels: of each level (A, H, W) logits, (4 A, H, W) deltas and (H * W * A, 4) anchors.
+        size: height and width of the image.
+        before: how many of each level are looked at.
+        after: how many are kept of all levels together.
+        threshold: of the suppression within each level.
+        weights: of the deltas.
+
+    Returns:
+        (N, 4), the best first.
+    """
+    boxes, scores = [], []
+    for logits, deltas, anchors in levels:
+        flat = logits.transpose(1, 2, 0).ravel()
+        best = np.argpartition(-flat, before - 1)[:before] if 0 < before < len(flat) else np.arange(len(flat))
+        place, anchor = np.divmod(best, len(logits))
+        row, column = np.divmod(place, logits.shape[2])
+        moved = deltas.reshape(-1, 4, *deltas.shape[1:])[anchor, :, row, column]
+        decoded = apply_deltas(moved, anchors[best], weights)
+        fine = np.isfinite(decoded).all(axis=1) & np.isfinite(flat[best])
+        decoded, best = clip(decoded[fine], size), best[fine]
+        fine = has_area(decoded)
+        decoded, best = decoded[fine], best[fine]
+        kept = suppress(decoded, flat[best], threshold)
+        boxes.append(decoded[kept])
+        scores.append(flat[best[kept]])
+    order = np.argsort(-np.concatenate(scores), kind="stable")[:after]
+    return np.concatenate(boxes)[order]
+
+
+def detections(
+    proposals: np.ndarray,
+    probabilities: np.ndarray,
+    deltas: np.ndarray,
+    size: tuple[int, int],
+    *,
+    weights: Sequence[float],
+    least: float,
+    threshold: float,
+    most: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes and scores of what one class of Fast R-CNN finds: ``fast_rcnn_inference_single_image``.
+
+    Args:
+        proposals: (N, 4).
+        probabilities: (N, 2) of the class and the background.
+        deltas: (N, 4).
+        size: height and width of the image.
+        weights: of the deltas.
+        least: detections scored above it count.
+        threshold: of the suppression.
+        most: how many are kept.
+    """
+    boxes = apply_deltas(deltas, proposals, weights)
+    fine = np.isfinite(boxes).all(axis=1) & np.isfinite(probabilities).all(axis=1)
+    fine &= probabilities[:, 0] > np.float32(least)
+    boxes, scores = clip(boxes[fine], size), probabilities[fine, 0]
+    kept = suppress(boxes, scores, threshold)[: most if most >= 0 else None]
+    return boxes[kept], scores[kept]
+
+
+def regions_by_level(boxes: np.ndarray, levels: Sequence[int]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Boxes sorted to the pyramid levels that they are pooled from: ``assign_boxes_to_levels``.
+
+    Args:
+        boxes: (N, 4).
+        levels: of the pyramid, ascending.
+
+    Returns:
+        of each level (M + 1, 5) regions: the image's index, 0, and the box; the last one is made up, since no runtime
+        has to know empty tensors. And (N,) the row that each box has in all the levels' regions one below the other.
+    """
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    place = np.floor(CANONICAL_LEVEL + np.log2(np.sqrt(areas) / CANONICAL_SIZE + 1e-8))
+    place = np.clip(place, levels[0], levels[-1]).astype(np.int64)
+    rows, regions, start = np.zeros(len(boxes), np.int64), [], 0
+    for level in levels:
+        chosen = np.flatnonzero(place == level)
+        region = np.zeros((len(chosen) + 1, 5), np.float32)
+        region[:-1, 1:] = boxes[chosen]
+        region[-1, 3:] = 1
+        rows[chosen] = start + np.arange(len(chosen))
+        start += len(region)
+        regions.append(region)
+    return regions, rows

@@ -1,0 +1,106 @@
+"""One exported graph on ONNX Runtime or OpenVINO, called with arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+PRECISIONS = ("float32", "auto")
+
+
+class Graph(Protocol):
+    """Inputs by name to outputs by name."""
+
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]: ...
+
+
+class OnnxGraph:
+    """A graph on ONNX Runtime.
+
+    Args:
+        path: of the ``.onnx`` file.
+        threads: 0 for as many as the machine has.
+    """
+
+    def __init__(self, path: Path, threads: int = 0):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # what it says of small things no user can change
+        # Its arena would keep the largest photo's memory for good.
+        options.enable_cpu_mem_arena = False
+        self._session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(self._outputs, self._session.run(None, inputs), strict=True))
+
+
+class OpenVinoGraph:
+    """A graph on OpenVINO.
+
+    Args:
+        path: of the ``.onnx`` file.
+        threads: 0 for as many as the machine has.
+        precision: "float32", or "auto" for what OpenVINO takes on this machine.
+    """
+
+    def __init__(self, path: Path, threads: int = 0, precision: str = "float32"):
+        import openvino
+
+        core = openvino.Core()
+        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if threads:
+            config["INFERENCE_NUM_THREADS"] = threads
+        if precision == "float32":
+            config["INFERENCE_PRECISION_HINT"] = "f32"
+        self._model = core.compile_model(core.read_model(os.fspath(path)), "CPU", config)
+        self._request = self._model.create_infer_request()
+        self._outputs = [output.get_any_name() for output in self._model.outputs]
+
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        self._request.infer(inputs, share_inputs=True)
+        # The request's memory is used again by the next call.
+        return {name: self._request.get_tensor(name).data.copy() for name in self._outputs}
+
+
+_PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
+
+
+def load_graphs(
+    files: Mapping[str, Path], runtime: str, precision: str = "float32", threads: int = 0
+) -> dict[str, Graph]:
+    """The graphs of a model.
+
+    Args:
+        files: name -> ``.onnx`` file.
+        runtime: "onnx" or "openvino".
+        precision: see ``OpenVinoGraph``; ONNX Runtime computes in float32.
+        threads: 0 for as many as the machine has.
+
+    Raises:
+        ImportError: the runtime is not installed.
+        ValueError: an unknown precision, or a graph that the runtime cannot read.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is '{precision}'; use one of {', '.join(PRECISIONS)}.")
+    loaded: dict[str, Graph] = {}
+    for name, path in files.items():
+        try:
+            if runtime == "onnx":
+                loaded[name] = OnnxGraph(path, threads)
+            else:
+                loaded[name] = OpenVinoGraph(path, threads, precision)
+        except ImportError as error:
+            raise ImportError(
+                f"the runtime '{runtime}' needs {_PACKAGES[runtime]}: `pip install 'dld_spotter[{runtime}]'`."
+            ) from error
+        except Exception as error:  # of classes that the runtimes do not publish
+            reason = str(error).strip().partition("\n")[0]
+            raise ValueError(f"{path} cannot be read as a graph ({reason}); export the model again.") from error
+    return loaded

@@ -1,0 +1,205 @@
+"""Reading with the graphs of a Mask R-CNN spotter: the steps of ``MaskRCNNSpotter`` and ``DLDSpotter`` in inference.
+
+Shapes: N words of one image.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dld_spotter.data.charset import Charset
+from dld_spotter.evaluation.protocol import Protocol
+from dld_spotter.network_size import NetworkSize, mask_size
+from dld_spotter.pretrained import DEFAULT_MODEL, model_folder
+from dld_spotter.results import TextResult, make_words
+from dld_spotter.runtime.boxes import cell_anchors, detections, grid_anchors, propose, regions_by_level
+from dld_spotter.runtime.engines import Graph, load_graphs
+from dld_spotter.runtime.images import NetworkImage, rescale, rescaled_factors, to_network
+from dld_spotter.runtime.masks import outlines
+from dld_spotter.runtime.scales import choose_scale
+from dld_spotter.runtime.settings import GraphSettings
+from dld_spotter.runtime.texts import attention_texts, combine, ctc_texts
+from dld_spotter.runtime.word_maps import MapSettings, word_features
+from dld_spotter.runtime.word_pictures import PictureSettings, word_pictures
+
+WORDS_AT_ONCE = 32  # given to the recogniser, to bound its memory
+
+
+@dataclass(frozen=True)
+class _Found:
+    """N words of one image, in the pixels of the image that they were found in.
+
+    Attributes:
+        boxes: (N, 4).
+        scores: (N,) of detection.
+        masks: (N, M, M) probabilities over the boxes.
+        features: name -> feature map that they were found with.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    masks: np.ndarray
+    features: Mapping[str, np.ndarray]
+
+
+class GraphReader:
+    """A ``Reader`` with exported graphs.
+
+    Args:
+        settings: what lies between the graphs.
+        graphs: name -> graph.
+    """
+
+    def __init__(self, settings: GraphSettings, graphs: Mapping[str, Graph]):
+        self.settings, self.graphs = settings, graphs
+        self.charset: Charset = settings.charset
+        network = settings.network
+        self.size = NetworkSize(settings["INPUT.MIN_SIZE_TEST"], settings["INPUT.MAX_SIZE_TEST"], network["step"])
+        self.protocol = Protocol(
+            case_sensitive=settings["TEST.TEXT.CASE_SENSITIVE"],
+            score_threshold=settings["TEST.TEXT.SCORE_THRESHOLD"],
+            lexicon_rule=settings["TEST.TEXT.LEXICON_RULE"],
+            lexicon_max_distance=settings["TEST.TEXT.LEXICON_MAX_DISTANCE"],
+        )
+        self._cells = [cell_anchors(level["sizes"], level["aspect_ratios"]) for level in network["anchors"]]
+        self._pictures = PictureSettings(**network["pictures"]) if "pictures" in network else None
+        self._maps = MapSettings(**network["maps"]) if "maps" in network else None
+
+    @classmethod
+    def load(
+        cls,
+        model: str | os.PathLike | None = None,
+        runtime: str = "onnx",
+        opts: Sequence[Any] = (),
+        precision: str = "float32",
+        threads: int = 0,
+    ) -> GraphReader:
+        """Read an exported model.
+
+        Args:
+            model: the name of a model that comes with the project, or a folder of one; by default ``DEFAULT_MODEL``.
+            runtime: "onnx" or "openvino".
+            opts: KEY VALUE pairs for ``settings.CHANGEABLE``.
+            precision: see ``engines.OpenVinoGraph``.
+            threads: 0 for as many as the machine has.
+
+        Raises:
+            As ``GraphSettings.read`` and ``load_graphs``.
+        """
+        settings = GraphSettings.read(_folder(model or DEFAULT_MODEL), opts)
+        files = {name: settings.folder / file for name, file in settings.graphs.items()}
+        return cls(settings, load_graphs(files, runtime, precision, threads))
+
+    def read(self, images: Sequence[np.ndarray]) -> list[TextResult]:
+        """See ``Reader``; each image by itself."""
+        return [self._read(image) for image in images]
+
+    def _read(self, image: np.ndarray) -> TextResult:
+        network = self.settings.network
+        height, width = image.shape[:2]
+        ordered = image[:, :, ::-1] if network["format"] == "RGB" else image
+        full = to_network(np.ascontiguousarray(ordered), self.size, network["mean"], network["deviation"])
+        scale = choose_scale(full, self.settings, self.graphs)
+        seen = full if scale is None else rescale(full, scale)
+        found = self._find(seen)
+        texts, text_scores = self._recognise(found, seen, full, 1.0 if scale is None else scale)
+        scores = combine(found.scores, text_scores, self.settings["TEST.TEXT.SCORE_POWERS"])
+        kept = [i for i, text in enumerate(texts) if text and scores[i] >= self.settings["TEST.TEXT.SCORE_THRESHOLD"]]
+        rows, columns = mask_size(height, width)
+        to_mask = np.array([columns / seen.size[1], rows / seen.size[0]] * 2, np.float32)
+        polygons = outlines(found.boxes[kept] * to_mask, found.masks[kept], (rows, columns))
+        factors = width / columns, height / rows
+        words = make_words(
+            [texts[i] for i in kept],
+            [(float(scores[i]), float(found.scores[i]), float(text_scores[i])) for i in kept],
+            [None if polygon is None else polygon * factors for polygon in polygons],
+        )
+        return TextResult("", height, width, scale, words)
+
+    def _find(self, image: NetworkImage) -> _Found:
+        """Boxes, scores and masks of one image; what cannot score high enough, whatever it says, is left out."""
+        settings, network = self.settings, self.settings.network
+        outputs = self.graphs["detector"](image=image.pixels[None])
+        levels = []
+        for index, (cells, level) in enumerate(zip(self._cells, network["anchors"], strict=True)):
+            logits, deltas = outputs[f"logits{index}"][0], outputs[f"deltas{index}"][0]
+            anchors = grid_anchors(cells, *logits.shape[1:], level["stride"], level["offset"])
+            levels.append((logits, deltas, anchors))
+        proposals = propose(
+            levels,
+            image.size,
+            settings["MODEL.RPN.PRE_NMS_TOPK_TEST"],
+            settings["MODEL.RPN.POST_NMS_TOPK_TEST"],
+            settings["MODEL.RPN.NMS_THRESH"],
+            network["proposal_weights"],
+        )
+        answer, rows = self._on_regions("boxes", outputs, proposals)
+        boxes, scores = detections(
+            proposals,
+            answer["probabilities"][rows],
+            answer["deltas"][rows],
+            image.size,
+            weights=network["box_weights"],
+            least=settings["MODEL.ROI_HEADS.SCORE_THRESH_TEST"],
+            threshold=settings["MODEL.ROI_HEADS.NMS_THRESH_TEST"],
+            most=settings["TEST.DETECTIONS_PER_IMAGE"],
+        )
+        worth = scores >= self._least_det_score()
+        boxes, scores = boxes[worth], scores[worth]
+        answer, rows = self._on_regions("masks", outputs, boxes)
+        return _Found(boxes, scores, answer["masks"][rows, 0], outputs)
+
+    def _least_det_score(self) -> float:
+        """As ``WordScoring.least_det_score``."""
+        threshold, power = self.settings["TEST.TEXT.SCORE_THRESHOLD"], self.settings["TEST.TEXT.SCORE_POWERS"][0]
+        return 0.0 if power == 0 or threshold <= 0 else threshold ** (1 / power) * (1 - self.settings.network["slack"])
+
+    def _on_regions(
+        self, name: str, outputs: Mapping[str, np.ndarray], boxes: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """What a head's graph says of boxes, and the rows in which it says it."""
+        levels = self.settings.network["pooled_levels"]
+        regions, rows = regions_by_level(boxes, levels)
+        inputs = {f"regions{level}": region for level, region in zip(levels, regions, strict=True)}
+        features = {f"p{level}": outputs[f"p{level}"] for level in levels}
+        return self.graphs[name](**features, **inputs), rows
+
+    def _recognise(
+        self, found: _Found, seen: NetworkImage, full: NetworkImage, scale: float
+    ) -> tuple[list[str], np.ndarray]:
+        """The texts, and (N,) how sure they are."""
+        if len(found.boxes) == 0:
+            return [], np.zeros(0, np.float32)
+        if self._pictures is not None:
+            image, boxes = seen, found.boxes
+            if self.settings.network["full_resolution"]:
+                factor_x, factor_y = rescaled_factors(full, scale)
+                image, boxes = full, boxes / np.array([factor_x, factor_y] * 2, np.float32)
+            inputs = word_pictures(image.pixels, boxes, found.masks, self._pictures)
+        else:
+            assert self._maps is not None
+            inputs = word_features(
+                found.features["text_map"], found.boxes, found.masks, seen.size, self._maps, self.graphs
+            )
+        texts: list[str] = []
+        scores: list[np.ndarray] = []
+        for start in range(0, len(inputs), WORDS_AT_ONCE):
+            outputs = self.graphs["recogniser"](words=inputs[start : start + WORDS_AT_ONCE])
+            if "log_probs" in outputs:
+                some, sure = ctc_texts(outputs["log_probs"], self.charset, self.settings.network["max_length"])
+            else:
+                some, sure = attention_texts(outputs["tokens"], self.charset), outputs["scores"]
+            texts += some
+            scores.append(sure)
+        return texts, np.concatenate(scores)
+
+
+def _folder(model: str | os.PathLike) -> Path:
+    """The folder of an exported model."""
+    return model_folder(os.fspath(model))

@@ -1,0 +1,46 @@
+"""Bilinear samples of images and masks, at any place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Interpolate between the four nearest pixels; zero outside, as torch's ``grid_sample`` without aligned corners.
+
+    Args:
+        image: (H, W, C) or (H, W) float32.
+        x: places in pixels, the first one's centre at 0.5; of any shape.
+        y: likewise.
+
+    Returns:
+        of the shape of the places, and of C.
+    """
+    height, width = image.shape[:2]
+    x, y = np.float32(x) - np.float32(0.5), np.float32(y) - np.float32(0.5)
+    left, top = np.floor(x), np.floor(y)
+    result = np.zeros((*np.shape(x), *image.shape[2:]), np.float32)
+    flat = image.reshape(height * width, *image.shape[2:])
+    for column, weight_x in ((left, left + 1 - x), (left + 1, x - left)):
+        for row, weight_y in ((top, top + 1 - y), (top + 1, y - top)):
+            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+            index = np.where(inside, row * width + column, 0).astype(np.int64)
+            weight = np.where(inside, weight_x * weight_y, 0)
+            result += flat[index] * weight.reshape(weight.shape + (1,) * (image.ndim - 2))
+    return result
+
+
+def grid(box: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """x and y (rows, columns) of the centres of the bins of a regular grid over a box (4,)."""
+    rows, columns = size
+    u = (np.arange(columns, dtype=np.float32) + np.float32(0.5)) / np.float32(columns)
+    v = (np.arange(rows, dtype=np.float32) + np.float32(0.5)) / np.float32(rows)
+    x, y = box[0] + (box[2] - box[0]) * u, box[1] + (box[3] - box[1]) * v
+    return np.broadcast_to(x, size), np.broadcast_to(y[:, None], size)
+
+
+def mask_at(mask: np.ndarray, box: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """What a predicted mask (M, M) over a box (4,) says at places of the image; 0 outside the box."""
+    extent = np.maximum(box[2:] - box[:2], np.float32(1e-6))
+    side = np.float32(mask.shape[0])
+    return sample(mask, (x - box[0]) / extent[0] * side, (y - box[1]) / extent[1] * side)

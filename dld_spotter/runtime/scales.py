@@ -1,0 +1,44 @@
+"""The scale at which an image is read: ``DLDSpotter.choose_scales`` on graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dld_spotter.runtime.engines import Graph
+from dld_spotter.runtime.images import NetworkImage, rescale, shown_part
+from dld_spotter.runtime.settings import GraphSettings
+
+
+def choose_scale(image: NetworkImage, settings: GraphSettings, graphs: Mapping[str, Graph]) -> float | None:
+    """The fixed scale, the only one, or the selector's likeliest one; None of a model that chooses none."""
+    if "scales" not in settings.network:
+        return None
+    scales = settings.network["scales"]
+    if settings["MODEL.DLD.FIXED_SCALE"] > 0:
+        return float(settings["MODEL.DLD.FIXED_SCALE"])
+    if "selector" not in graphs:
+        return scales[0]
+    logits = selector_logits(image, settings.network["selector"], graphs)
+    shift = settings.network["sharpness"] * settings["MODEL.DLD.GAMMA_SHIFT"]
+    return scales[int((logits - shift * np.array(settings.network["costs"], np.float32)).argmax())]
+
+
+def selector_logits(image: NetworkImage, selector: Mapping[str, Any], graphs: Mapping[str, Graph]) -> np.ndarray:
+    """(k,) logits: statistics of the selector's maps over the image without its padding, then a linear layer."""
+    small = rescale(image, selector["scale"])
+    height, width = small.padded
+    step = selector["step"]
+    pixels = np.pad(small.pixels, ((0, 0), (0, -height % step), (0, -width % step)))
+    padded = pixels.shape[1:]
+    statistics: list[np.ndarray] = []
+    for maps in graphs["selector"](image=pixels[None]).values():
+        rows = shown_part(maps.shape[2], small.size[0], padded[0])
+        columns = shown_part(maps.shape[3], small.size[1], padded[1])
+        shown = maps[0, :, :rows, :columns].reshape(maps.shape[1], -1)
+        statistics.append(shown.mean(axis=1))
+        if selector["kind"] == "backbone":
+            statistics += [shown.std(axis=1), shown.max(axis=1)]
+    return graphs["selector_classifier"](statistics=np.concatenate(statistics)[None])["logits"][0]

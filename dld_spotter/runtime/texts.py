@@ -1,0 +1,42 @@
+"""Characters from what a recogniser's graph gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dld_spotter.data.charset import Charset
+
+BLANK = 0
+
+
+def ctc_texts(log_probs: np.ndarray, charset: Charset, most: int) -> tuple[list[str], np.ndarray]:
+    """The likeliest class of each column, repeated ones merged and blanks dropped (``CTCDecoder.greedy``).
+
+    Args:
+        log_probs: (N, T, 1 + number of characters).
+        charset: of the recogniser.
+        most: characters of a text.
+
+    Returns:
+        N texts, and (N,) geometric means of their characters' probabilities, each taken where its class is the likeliest
+        for the first time; 0 for a text without characters.
+    """
+    texts, scores = [], []
+    for columns in log_probs:
+        classes = columns.argmax(axis=1)
+        starts = (classes != np.concatenate([[BLANK], classes[:-1]])) & (classes != BLANK)
+        texts.append("".join(charset.characters[c - 1] for c in classes[starts][:most]))
+        scores.append(float(np.exp(columns[starts].max(axis=1).mean())) if starts.any() else 0.0)
+    return texts, np.array(scores, np.float32)
+
+
+def attention_texts(tokens: np.ndarray, charset: Charset) -> list[str]:
+    """Texts of (N, T) token ids."""
+    return charset.decode(tokens)
+
+
+def combine(det_scores: np.ndarray, text_scores: np.ndarray, powers: Sequence[float]) -> np.ndarray:
+    """(N,) combined scores, as ``modeling.word_scores.WordScoring.combine``."""
+    return np.float32(det_scores) ** np.float32(powers[0]) * np.float32(text_scores) ** np.float32(powers[1])
