@@ -1,4 +1,4 @@
-"""From predicted masks to outlines: ``detector_postprocess`` and ``instances_to_polygons`` without whole-image masks."""
+"""From predicted masks to outlines, as ``detector_postprocess`` and ``instances_to_polygons``, a word at a time."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,10 +102,8 @@ def _as_kind_of(old: object, value: object, key: str) -> object:
     """A value, or the text of one, as the kind of thing that stood there."""
     if isinstance(value, str) and not isinstance(old, str):
         try:
-            value = json.loads(
-                value.replace("(", "[").replace(")", "]").replace("True", "true").replace("False", "false")
-            )
-        except ValueError:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             raise ValueError(f"{key} is {value!r}; a value such as {old!r} is needed.") from None
     kinds = {bool: bool, int: int, float: (int, float), str: str, list: (list, tuple)}
     if not isinstance(value, kinds[type(old)]) or (isinstance(value, bool) and not isinstance(old, bool)):

@@ -20,8 +20,8 @@ def ctc_texts(log_probs: np.ndarray, charset: Charset, most: int) -> tuple[list[
         most: characters of a text.
 
     Returns:
-        N texts, and (N,) geometric means of their characters' probabilities, each taken where its class is the likeliest
-        for the first time; 0 for a text without characters.
+        N texts, and (N,) geometric means of their characters' probabilities, each taken where its class is the
+        likeliest for the first time; 0 for a text without characters.
     """
     texts, scores = [], []
     for columns in log_probs:
