@@ -36,7 +36,7 @@ def grid_anchors(cells: np.ndarray, rows: int, columns: int, stride: int, offset
 
 def apply_deltas(deltas: np.ndarray, boxes: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """Move and stretch boxes (N, 4) by (dx, dy, dw, dh) (N, 4): ``Box2BoxTransform.apply_deltas``."""
-    deltas = deltas / np.float32(weights)
+    deltas = deltas / np.asarray(weights, np.float32)
     size = boxes[:, 2:] - boxes[:, :2]
     centre = deltas[:, :2] * size + (boxes[:, :2] + np.float32(0.5) * size)
     size = np.exp(np.minimum(deltas[:, 2:], np.float32(SCALE_CLAMP))) * size
@@ -51,7 +51,7 @@ def clip(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def has_area(boxes: np.ndarray) -> np.ndarray:
     """(N,) bool."""
-    return (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    return np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
@@ -64,7 +64,7 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndar
     order = np.argsort(-scores, kind="stable")
     sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).astype(np.float64)[order]
     ranks = np.arange(len(order), 0, -1, dtype=np.float32)  # OpenCV takes no negative scores
-    kept = cv2.dnn.NMSBoxes(sides, ranks, 0.0, threshold)
+    kept = cv2.dnn.NMSBoxes(sides, ranks, 0.0, threshold)  # type: ignore[arg-type]
     return order[np.asarray(kept, np.int64).reshape(-1)]
 
 
@@ -135,6 +135,8 @@ def detections(
     fine = np.isfinite(boxes).all(axis=1) & np.isfinite(probabilities).all(axis=1)
     fine &= probabilities[:, 0] > np.float32(least)
     boxes, scores = clip(boxes[fine], size), probabilities[fine, 0]
+    fine = has_area(boxes)  # others hold no word
+    boxes, scores = boxes[fine], scores[fine]
     kept = suppress(boxes, scores, threshold)[: most if most >= 0 else None]
     return boxes[kept], scores[kept]
 

@@ -129,7 +129,8 @@ class GraphReader:
         levels = []
         for index, (cells, level) in enumerate(zip(self._cells, network["anchors"], strict=True)):
             logits, deltas = outputs[f"logits{index}"][0], outputs[f"deltas{index}"][0]
-            anchors = grid_anchors(cells, *logits.shape[1:], level["stride"], level["offset"])
+            rows, columns = logits.shape[1:]
+            anchors = grid_anchors(cells, rows, columns, level["stride"], level["offset"])
             levels.append((logits, deltas, anchors))
         proposals = propose(
             levels,

@@ -44,7 +44,7 @@ def to_network(image: np.ndarray, size: NetworkSize, mean: Sequence[float], devi
     if (rows, columns) != image.shape[:2]:
         # Pillow, as Detectron2's ResizeTransform: bilinear, and anti-aliased where the image shrinks.
         image = np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BILINEAR))
-    normalised = (image.astype(np.float32) - np.float32(mean)) / np.float32(deviation)
+    normalised = (image - np.asarray(mean, np.float32)) / np.asarray(deviation, np.float32)
     bottom, right = -rows % size.step, -columns % size.step
     padded = np.pad(normalised.transpose(2, 0, 1), ((0, 0), (0, bottom), (0, right)))
     return NetworkImage(np.ascontiguousarray(padded), (rows, columns))
