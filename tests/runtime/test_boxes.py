@@ -26,8 +26,10 @@ def test_anchors_are_those_of_detectron2(offset):
     theirs = DefaultAnchorGenerator(sizes=sizes, aspect_ratios=ratios, strides=strides, offset=offset)
     maps = [torch.zeros(1, 1, 5, 7), torch.zeros(1, 1, 3, 2)]
     for i, (anchors, level) in enumerate(zip(theirs(maps), maps, strict=True)):
-        cells = ours.cell_anchors(sizes[i], ratios[0])
-        grid = ours.grid_anchors(cells, *level.shape[2:], strides[i], offset)
+        level_anchors = ours.AnchorLevel(ours.cell_anchors(sizes[i], ratios[0]), strides[i], offset)
+        count = len(level_anchors.cells)
+        places = np.indices((*level.shape[2:], count)).reshape(3, -1)
+        grid = level_anchors.at(*places)
         np.testing.assert_allclose(grid, anchors.tensor.numpy(), rtol=1e-6)
 
 
@@ -65,7 +67,10 @@ def test_proposals_are_those_of_detectron2(before, after):
         for d, a in zip(deltas, anchors, strict=True)
     ]
     (theirs,) = find_top_rpn_proposals(decoded, flat_logits, [SIZE], 0.7, before, after, 0, False)
-    levels = [(x, d, a.numpy()) for x, d, a in zip(logits, deltas, anchors, strict=True)]
+    levels = [
+        (x, d, ours.AnchorLevel(ours.cell_anchors([side], [0.5, 1.0]), stride, 0.5))
+        for x, d, side, stride in zip(logits, deltas, (16, 40), (8, 16), strict=True)
+    ]
     found = ours.propose(levels, SIZE, before, after, 0.7, (1, 1, 1, 1))
     np.testing.assert_allclose(found, theirs.proposal_boxes.tensor.numpy(), rtol=1e-5, atol=1e-4)
 
