@@ -52,13 +52,14 @@ def evaluate_recognition(
     words = [tuple(fold_case(text, protocol) for text in pair) for pair in itertools.chain(*merged.values())]
     accuracy = _share_equal(words)
     similarity = edit_similarity(words)
-    logger.info(
-        "Reading in ground-truth places: accuracy %.4f, 1 - normalised edit distance %.4f (%d words of %d images, %s)",
-        *(accuracy, similarity, len(words), len(merged)),
-        "case-sensitive" if protocol.case_sensitive else "case-insensitive",
-    )
     plain = [tuple(letters_and_digits(text) for text in pair) for pair in itertools.chain(*merged.values())]
     of_letters = _share_equal([pair for pair in plain if pair[0]])
+    logger.info(
+        "Recognition in ground-truth places: accuracy %.4f, %.4f of letters and digits alone, 1 - normalised edit "
+        "distance %.4f (%d words of %d images, %s)",
+        *(accuracy, of_letters, similarity, len(words), len(merged)),
+        "case-sensitive" if protocol.case_sensitive else "case-insensitive",
+    )
     return {"accuracy": accuracy, "one_minus_ned": similarity, "accuracy_letters_digits": of_letters}
 
 
