@@ -18,6 +18,7 @@ from dld_spotter.evaluation.lexicon_likelihood import word_log_likelihoods
 from dld_spotter.evaluation.protocol import (
     LIKELIHOOD_POWERS,
     OPEN_LIST_MARGIN,
+    OPEN_LIST_SCORE,
     WEIGHTED_REACH,
     CharacterScores,
     ImageWords,
@@ -227,6 +228,9 @@ def _look_up_likeliest(words: Sequence[ReadWord], lexicon: Lexicon, protocol: Pr
     known = [word for word in words if word.columns]
     likeliest = iter(lexicon.likeliest(known))
     nearest = iter(look_up([w for w in words if not w.columns], lexicon, replace(protocol, lexicon_rule="nearest")))
+    least = protocol.lexicon_score_threshold
+    if least > 0 and not protocol.lexicon_is_complete:
+        least = max(least, OPEN_LIST_SCORE)
     found: list[str | None] = []
     for word in words:
         if not word.columns:
@@ -236,9 +240,10 @@ def _look_up_likeliest(words: Sequence[ReadWord], lexicon: Lexicon, protocol: Pr
         margin = math.inf if protocol.lexicon_is_complete else OPEN_LIST_MARGIN
         if not _is_correctable(word.text):
             margin = min(margin, OPEN_LIST_MARGIN)  # lists hold no such words, but one may be misread as such
-        if not (math.isfinite(listed) and read - listed <= margin):
-            text, listed = word.text, read
-        found.append(text if _likelihood_score(word, text, listed) >= protocol.lexicon_score_threshold else None)
+        if math.isfinite(listed) and read - listed <= margin:
+            found.append(text if _likelihood_score(word, text, listed) >= least else None)
+        else:
+            found.append(word.text if word.score >= protocol.score_threshold else None)
     return found
 
 

@@ -15,7 +15,8 @@ WEIGHTED_REACH = 1.5  # edits
 # Of the rule "likelihood". In a list that is not complete, a word is not taken for what was read if it is so much less
 # likely (natural logarithm). Chosen on 100 training photos of ICDAR 2015 (901 to 1000), as are the powers and the
 # threshold.
-OPEN_LIST_MARGIN = 4.0
+OPEN_LIST_MARGIN = 3.0
+OPEN_LIST_SCORE = 0.6  # and its word needs this score at least
 LIKELIHOOD_POWERS = 0.59, 0.41  # of the scores of detection and of the word of the list
 
 CharacterScores = Sequence[Mapping[str, float]]
@@ -41,8 +42,8 @@ class Protocol:
             recogniser takes for likeliest, see :mod:`lexicon_likelihood`; if "generic" is in the lexicon's name, the
             list is not taken for complete: what was read stays where it is much likelier).
         lexicon_max_distance: edits, for "limited".
-        lexicon_score_threshold: for "likelihood", in the place of ``score_threshold``: of det**a * word**b with the
-            probability of the word, a character's on average, and LIKELIHOOD_POWERS.
+        lexicon_score_threshold: for "likelihood", in the place of ``score_threshold`` for words that become one of the
+            list: of det**a * word**b with the probability of the word, a character's on average, and LIKELIHOOD_POWERS.
     """
 
     iou_threshold: float = 0.5

@@ -112,7 +112,7 @@ class GraphReader:
         scale = choose_scale(full, self.settings, self.graphs)
         seen = full if scale is None else rescale(full, scale)
         found = self._find(seen)
-        texts, text_scores, columns = self._recognise(found, seen, full, 1.0 if scale is None else scale)
+        texts, text_scores, word_columns = self._recognise(found, seen, full, 1.0 if scale is None else scale)
         scores = combine(found.scores, text_scores, self.settings["TEST.TEXT.SCORE_POWERS"])
         kept = [i for i, text in enumerate(texts) if text and scores[i] >= self.settings["TEST.TEXT.SCORE_THRESHOLD"]]
         rows, columns = mask_size(height, width)
@@ -123,7 +123,7 @@ class GraphReader:
             [texts[i] for i in kept],
             [(float(scores[i]), float(found.scores[i]), float(text_scores[i])) for i in kept],
             [None if polygon is None else polygon * factors for polygon in polygons],
-            [likely_characters(columns[i], self.charset) for i in kept] if columns else None,
+            [likely_characters(word_columns[i], self.charset) for i in kept] if word_columns else None,
         )
         return TextResult("", height, width, scale, words)
 
