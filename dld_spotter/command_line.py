@@ -37,16 +37,19 @@ class ConfigArgumentParser(argparse.ArgumentParser):
             "opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="options of the config: KEY VALUE ..."
         )
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
+    def parse_known_args(  # type: ignore[override]  # the parent's overloads, of which we need one
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
         """As the parent."""
-        namespace, unknown = super().parse_known_args(_spread(sys.argv[1:] if args is None else args), namespace)
-        namespace.opts = [option for option in namespace.opts or [] if option != "--"]
-        return namespace, unknown
+        parsed, unknown = super().parse_known_args(_spread(sys.argv[1:] if args is None else args), namespace)
+        parsed.opts = [option for option in parsed.opts or [] if option != "--"]
+        return parsed, unknown
 
 
 def _spread(arguments: Sequence[str]) -> list[str]:
     """The arguments as argparse can tell them apart: one file behind each ``--config-file``, "--" before overrides."""
-    spread, takes_files = [], False
+    spread: list[str] = []
+    takes_files = False
     for argument in arguments:
         is_file = takes_files and not argument.startswith("-") and not _KEY.fullmatch(argument)
         if is_file and spread[-1] != "--config-file":

@@ -38,8 +38,7 @@ def load_cfg(config_file: ConfigFiles = None, opts: Sequence[str] = ()) -> CN:
         KeyError: an unknown key; the message names it and the keys that look like it.
         ValueError: a value that could only fail later.
     """
-    one = config_file is None or isinstance(config_file, str | os.PathLike)
-    files = [config_file] if one else list(config_file)
+    files = [config_file or ""] if config_file is None or isinstance(config_file, str | os.PathLike) else config_file
     cfg = get_cfg()
     add_dld_config(cfg)
     for file in (find_config(os.fspath(file)) for file in files if file):

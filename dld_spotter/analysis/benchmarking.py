@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,12 +11,13 @@ from detectron2.structures import Instances, PolygonMasks
 from detectron2.utils.events import EventStorage
 
 from dld_spotter.data.charset import Charset
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.structures import WordPolygons
 
 
 def take_turns(jobs: dict[str, Callable[[], object]], repeats: int) -> dict[str, np.ndarray]:
     """Seconds of each job, run one after the other ``repeats`` times after one warm-up round."""
-    seconds = {name: [] for name in jobs}
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for round_index in range(repeats + 1):
         for name, job in jobs.items():
             start = time.perf_counter()
@@ -49,7 +51,7 @@ def drawn_words(count: int, size: tuple[int, int], charset: Charset, seed: int =
     x, y = rng.uniform(0, size[1] - width), rng.uniform(0, size[0] - height)
     outlines = np.stack([x, y, x + width, y, x + width, y + height, x, y + height], axis=1)
     words = Instances(size)
-    words.gt_masks = WordPolygons.from_list(outlines)
+    words.gt_masks = WordPolygons.from_list(list(outlines))
     words.gt_boxes = words.gt_masks.get_bounding_boxes()
     words.gt_classes = torch.zeros(count, dtype=torch.long)
     letters = list("abcdefghijklmnopqrstuvwxyz0123456789")
@@ -82,12 +84,13 @@ def plain_mask_rcnn(cfg: CfgNode) -> CfgNode:
     return plain
 
 
-def forced(model: torch.nn.Module, index: int) -> torch.nn.Module:
+def forced(model: DLDSpotter, index: int) -> DLDSpotter:
     """The model with every image's choice forced to one candidate, so that runs compare."""
     if model.selector is not None:
-        model.selector.classify.weight.data.zero_()
-        model.selector.classify.bias.data = torch.full_like(model.selector.classify.bias, -1e4)
-        model.selector.classify.bias.data[index] = 1e4
+        classify: Any = model.selector.classify
+        classify.weight.data.zero_()
+        classify.bias.data = torch.full_like(classify.bias, -1e4)
+        classify.bias.data[index] = 1e4
     return model
 
 

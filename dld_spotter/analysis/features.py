@@ -85,4 +85,5 @@ def measure_distances(
     if not roi:
         return FeatureDistances(0.0, 0.0, 0)
     distances = torch.stack([torch.cat(roi), torch.cat(context)])
-    return FeatureDistances(*distances.mean(dim=1).tolist(), distances.shape[1])
+    roi_mean, context_mean = distances.mean(dim=1).tolist()
+    return FeatureDistances(roi_mean, context_mean, distances.shape[1])

@@ -48,7 +48,7 @@ class TextAugInput(T.AugInput):
 
     def transform(self, tfm: T.Transform) -> None:
         """Transform the image and the outlines in place."""
-        self.image = tfm.apply_image(self.image)
+        self.image: np.ndarray = tfm.apply_image(self.image)
         # Not tfm.apply_polygons: Detectron2's crop splits and drops polygons there, and the words' order is lost.
         self.polygons = [tfm.apply_coords(polygon.copy()) for polygon in self.polygons]
         self.characters = [
@@ -102,7 +102,7 @@ class WordCrop(T.Augmentation):
         if len(boxes):
             crops = np.stack([left, top, right, bottom], axis=1)[:, None]  # (tries, 1, 4)
             inside = (boxes[:, :2] >= crops[..., :2]) & (boxes[:, 2:] <= crops[..., 2:])
-            good &= inside.all(axis=2).any(axis=1)
+            good &= inside.all(axis=2).any(axis=1)  # type: ignore[call-overload]
         if not good.any():
             return T.NoOpTransform()
         first = good.argmax()
@@ -242,7 +242,8 @@ def build_augmentations(cfg: CN, is_train: bool) -> list[T.Augmentation]:
         augmentations.append(WordCrop(crop.PROBABILITY, crop.MIN_RATIO))
     if any(cfg.INPUT.COLOR_JITTER):
         # Before the rotation, whose black corners then stay black and do not darken the mean grey.
-        augmentations.append(ColorJitter(*cfg.INPUT.COLOR_JITTER, cfg.INPUT.FORMAT))
+        brightness, contrast, saturation = cfg.INPUT.COLOR_JITTER
+        augmentations.append(ColorJitter(brightness, contrast, saturation, cfg.INPUT.FORMAT))
     size = (cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING)
     augmentations.append(ResizeRotate(*size, max_angle=cfg.INPUT.ROTATION))
     return augmentations

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -90,8 +91,13 @@ def build_record_loader(records: Sequence[dict], batches: Sequence[Sequence[int]
     """A loader of these batches of indices, each a list of records; indexing ``records`` reads and maps an image."""
     _make_opencv_forkable(workers)
     # A generator of its own: else the loader would draw from the global one.
-    options = {"num_workers": workers, "collate_fn": trivial_batch_collator, "generator": torch.Generator()}
-    return DataLoader(records, batch_sampler=batches, **options)
+    options: dict[str, Any] = {
+        "batch_sampler": batches,
+        "num_workers": workers,
+        "collate_fn": trivial_batch_collator,
+        "generator": torch.Generator(),
+    }
+    return DataLoader(records, **options)  # type: ignore[arg-type]  # any sequence will do
 
 
 def load_training_records(cfg: CN) -> list[dict]:
@@ -158,7 +164,7 @@ class SeededBatchSampler(Sampler):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         first = self.start_iter * self.total_batch_size + self.rank * self.batch_size
-        epoch, order = None, None
+        epoch, order = -1, np.empty(0, dtype=int)
         while True:
             batch = []
             for draw in range(first, first + self.batch_size):
@@ -179,12 +185,12 @@ class SeededDataset(Dataset):
         seed: of the whole run.
     """
 
-    def __init__(self, records: Dataset, mapper: Callable[[dict], dict], seed: int):
+    def __init__(self, records: Sequence[dict] | Dataset, mapper: Callable[[dict], dict], seed: int):
         self.records, self.seed = records, seed
         self.mapper = PicklableWrapper(mapper)
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.records)  # type: ignore[arg-type]  # torch leaves it out of Dataset
 
     def __getitem__(self, item: tuple[int, int]) -> dict:
         index, draw = item

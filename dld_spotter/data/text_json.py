@@ -240,7 +240,7 @@ def _check_words(record: dict, charset: Charset | None, max_length: int | None, 
             continue
         where = (record["file_name"], word["id"])
         unknown = charset.unknown(word["text"]) if charset is not None else []
-        if unknown:
+        if charset is not None and unknown:
             message = f"'{word['text']}' has characters {unknown} that are not in {charset.source}."
             problems.warning("unknown_characters", message, *where)
         if max_length is not None and len(word["text"]) > max_length:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,12 @@ class TextJsonWriter:
 
     def __enter__(self) -> "TextJsonWriter":
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        options = {"mode": "w+", "encoding": "utf-8", "dir": self.path.parent, "prefix": f".{self.path.name}."}
+        options: dict[str, Any] = {
+            "mode": "w+",
+            "encoding": "utf-8",
+            "dir": self.path.parent,
+            "prefix": f".{self.path.name}.",
+        }
         self._images = tempfile.NamedTemporaryFile(**options, delete=False)
         self._annotations = tempfile.TemporaryFile(**options)
         start = {"info": self.info, "categories": CATEGORIES}

@@ -162,7 +162,8 @@ class TextCheckpointer(DetectionCheckpointer):
         if "model" not in checkpoint:
             checkpoint = {"model": checkpoint}
         check_weights(checkpoint["model"], filename)
-        queries = parse_qs(self._parsed_url_during_load.query)
+        address: Any = self._parsed_url_during_load  # set by the parent's load()
+        queries = parse_qs(address.query)
         if queries.pop("matching_heuristics", ["False"]) == ["True"]:
             checkpoint["matching_heuristics"] = True
         if queries:
@@ -242,8 +243,8 @@ class TextCheckpointer(DetectionCheckpointer):
         for name, expected in self.model.state_dict().items():
             if not name.endswith(CHARSET_SUFFIX):
                 continue
-            key = next((key for key in (name, f"module.{name}") if key in weights), None)
-            found = None if key is None else torch.as_tensor(weights[key])
+            key = next((key for key in (name, f"module.{name}") if key in weights), "")
+            found = torch.as_tensor(weights[key]) if key else None
             if found is None or (found.shape == expected.shape and torch.equal(found, expected.to(found))):
                 continue
             check_code_points(found, f"{self._file}: {key}")

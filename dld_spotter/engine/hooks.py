@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,7 +47,8 @@ class TemperatureSchedule(HookBase):
 
     def before_step(self) -> None:
         epoch = int(self.trainer.iter / self.iterations_per_epoch)
-        unwrapped(self.trainer.model).temperature.fill_(temperature_at(epoch, self.initial, self.decay))
+        model: Any = unwrapped(self.trainer.model)
+        model.temperature.fill_(temperature_at(epoch, self.initial, self.decay))
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

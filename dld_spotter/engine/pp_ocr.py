@@ -1,6 +1,7 @@
 """The neck and the classifier of a PP-OCR text recogniser's ONNX graph, as weights of ``CTCTextHead``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ def fill_neck(neck: LightSVTR, model) -> None:
     """
     constants, nodes = _neck_and_classifier(model)
     _fill((module for module in neck.modules() if isinstance(module, nn.Conv2d)), _convolutions(nodes, constants))
-    blocks = list(neck.blocks)
+    blocks: list[Any] = list(neck.blocks)
     norms = [norm for block in blocks for norm in (block.norm1, block.norm2)]
     _fill(iter([*norms, neck.norm]), _norms(nodes, constants))
     linears = [layer for b in blocks for layer in (b.attend, b.project, b.expand, b.compress)]
@@ -102,13 +103,14 @@ def _norms(nodes: list, constants: dict[str, np.ndarray]) -> Iterator[tuple[np.n
 
 
 def _linears(nodes: list, constants: dict[str, np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    biases = {node.input[0]: constants.get(node.input[1]) for node in nodes if node.op_type == "Add"}
+    sums = (node for node in nodes if node.op_type == "Add" and node.input[1] in constants)
+    biases = {node.input[0]: constants[node.input[1]] for node in sums}
     for node in nodes:
         if node.op_type == "MatMul" and node.input[1] in constants:
             yield constants[node.input[1]].T, biases[node.output[0]]
 
 
-def _fill(modules: Iterator[nn.Module], layers) -> None:
+def _fill(modules: Iterator[Any], layers: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
     for module, (weight, bias) in zip(modules, layers, strict=True):
         for parameter, value in ((module.weight, weight), (module.bias, bias)):
             _copy(parameter, value)

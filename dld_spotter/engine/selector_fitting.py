@@ -81,6 +81,7 @@ def _divergences(model: DLDSpotter, batch: list[dict]) -> tuple[Tensor, Tensor]:
     """(B, k) sums over an image's characters, and (B,) how many these are."""
     words = [w.to(model.device) for w in readable_words([record["instances"] for record in batch])]
     tokens, images = target_tokens(words), model.student.preprocess_image(batch)
+    assert model.teacher is not None
     valid = tokens != PAD
     image_of_word = torch.cat([valid.new_full((len(w),), i, dtype=torch.long) for i, w in enumerate(words)])
     teacher_logits = model.teacher.read(images, words).logits
@@ -167,13 +168,13 @@ def mirrored(images: ImageList, generator: torch.Generator) -> ImageList:
 @torch.no_grad()
 def chosen_scales(model: DLDSpotter, read_images: Sequence[dict], batch_size: int = 16) -> Tensor:
     """(M,) index of the scale that the model's selector chooses for each image."""
+    assert model.selector is not None
+    chosen = []
     with inference_context(model):
-        return torch.cat(
-            [
-                model.selector(model.student.preprocess_image([read_images[i] for i in batch])).argmax(dim=1).cpu()
-                for batch in torch.arange(len(read_images)).split(batch_size)
-            ]
-        )
+        for batch in torch.arange(len(read_images)).split(batch_size):
+            images = model.student.preprocess_image([read_images[i] for i in batch])
+            chosen.append(model.selector(images).argmax(dim=1).cpu())
+    return torch.cat(chosen)
 
 
 def describe_choice(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Tensor, scales: Sequence[float]) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from detectron2.engine import AMPTrainer, SimpleTrainer
@@ -50,7 +51,8 @@ class TextStep(SimpleTrainer):
 
     def _backward_part(self, part: list[dict], share: float, losses: dict[str, Tensor]) -> None:
         loss_dict = self._forward(part)
-        self._backward(sum(loss_dict.values()) * share)
+        total: Any = sum(loss_dict.values())
+        self._backward(total * share)
         for name, loss in loss_dict.items():
             losses[name] = losses.get(name, 0.0) + loss.detach() * share
 

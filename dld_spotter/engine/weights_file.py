@@ -11,7 +11,7 @@ import stat
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
@@ -221,7 +221,7 @@ class _Resolver:
         dtype, raw = value.arguments
         return self._array(raw, dtype, (), "C").item()
 
-    def _array(self, raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+    def _array(self, raw: Any, dtype: Any, shape: Any, order: Literal["C", "F"]) -> np.ndarray:
         if not isinstance(dtype, _Dtype) or not self._CODE.fullmatch(str(dtype.arguments[0])):
             raise pickle.UnpicklingError("it holds an array of something else than numbers")
         kind = np.dtype(dtype.arguments[0])

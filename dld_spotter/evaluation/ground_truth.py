@@ -95,6 +95,8 @@ class GroundTruth:
         if predicted.image_id is not None and str(predicted.image_id) in self._by_id:
             return self._by_id[str(predicted.image_id)]
         name = predicted.image_id if predicted.file_name is None else predicted.file_name
+        if name is None:
+            return None
         if to_path(name) in self._by_name:
             return self._by_name[to_path(name)]
         index = next((self._by_key[key] for key in key_forms(name) if key in self._by_key), None)

@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from detectron2.evaluation import inference_context
@@ -38,17 +39,18 @@ def evaluate_recognition(
         without readable words; {} on other than the main process.
     """
     protocol = protocol or Protocol()
-    model = getattr(model, "module", model)  # DistributedDataParallel passes on forward() alone
+    reader: Any = getattr(model, "module", model)  # DistributedDataParallel passes on forward() alone
     pairs: dict[int | str, list[tuple[str, str]]] = {}
     with inference_context(model), torch.no_grad():
         for batch in data_loader:
-            for record, tokens in zip(batch, model.read_words(batch), strict=True):
+            for record, tokens in zip(batch, reader.read_words(batch), strict=True):
                 pairs.setdefault(record["image_id"], word_pairs(record["instances"].gt_text, tokens, charset, record))
     parts = comm.gather(pairs, dst=0) if distributed else [pairs]
     if distributed and not comm.is_main_process():
         return {}
     merged = {image_id: words for part in reversed(parts) for image_id, words in part.items()}
-    words = [tuple(fold_case(text, protocol) for text in pair) for pair in itertools.chain(*merged.values())]
+    every = itertools.chain.from_iterable(merged.values())
+    words = [(fold_case(truth, protocol), fold_case(read, protocol)) for truth, read in every]
     accuracy = sum(truth == read for truth, read in words) / len(words) if words else 0.0
     similarity = edit_similarity(words)
     logger.info(

@@ -5,6 +5,7 @@ import logging
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -114,7 +115,7 @@ def _from_results(entries: Sequence[Mapping], path: Path) -> list[PredictedImage
         if not isinstance(name, str) or not isinstance(entry.get("words"), list):
             raise ValueError(f"{place} needs 'file_name' and the list 'words'; it has {sorted(entry)}.")
         words = [_to_word(word, "polygon", "text", f"{place}, word {i}") for i, word in enumerate(entry["words"], 1)]
-        size = entry.get("height"), entry.get("width")
+        size: tuple[Any, Any] = entry.get("height"), entry.get("width")
         images.append(PredictedImage(words, file_name=name, size=size if all(map(_is_length, size)) else None))
     return images
 

@@ -3,6 +3,7 @@
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,9 +109,9 @@ def _read_sample(
         if key in seen:
             raise Unusable("duplicate_image", "the image was annotated before")
         orientation = exif_orientation(os.path.join(root, name)) if stored else 1
-        words = entry.words
+        words: Iterable[PlacedWord] = entry.words
         if orientation != 1:
-            words = [(number, _Turned(read, orientation, height, width)) for number, read in words]
+            words = [(number, partial(_read_turned, read, orientation, height, width)) for number, read in words]
         kept = read_words(words, problems, name, place)
         if orientation != 1 and kept:
             problems.warning("turned", f"turned the words with the photo (EXIF orientation {orientation}).", name)
@@ -144,16 +145,9 @@ def _checked_size(entry: Entry, root: Path) -> tuple[int, int]:
     return height, width
 
 
-class _Turned(NamedTuple):
-    """Reads a word of the stored pixels, and turns it upright."""
-
-    read: WordReader
-    orientation: int
-    height: int
-    width: int
-
-    def __call__(self) -> Word:
-        word = self.read()
-        outline = upright(word.outline, *self[1:])
-        characters = word.characters and [upright(quad, *self[1:]) for quad in word.characters]
-        return make_word(outline, word.text, word.ignore, characters)
+def _read_turned(read: WordReader, orientation: int, height: int, width: int) -> Word:
+    """Read a word of the stored pixels, and turn it upright."""
+    word = read()
+    outline = upright(word.outline, orientation, height, width)
+    characters = word.characters and [upright(quad, orientation, height, width) for quad in word.characters]
+    return make_word(outline, word.text, word.ignore, characters)

@@ -87,7 +87,7 @@ def _entry(row: Any, min_size: float) -> Entry:
     texts, quads = split_words(row[1]), quadrilaterals(row[2])
     if len(texts) != len(quads):
         raise Unusable("mismatch", f"{name} has {len(texts)} words but {len(quads)} boxes", "warning")
-    characters = [None] * len(texts)
+    characters: list = [None] * len(texts)
     if len(row) > 3:
         boxes = quadrilaterals(row[3])
         ends = np.cumsum([0, *map(len, texts)])

@@ -119,7 +119,8 @@ def set_lines(
         one = Setting(setting.face, setting.capital * factor, setting.case, setting.tracking, setting.stroke)
         count = max(1, round(words / lines))
         base += one.capital * leading
-        line, x = [], 0.0
+        line: list[SetWord] = []
+        x = 0.0
         for _ in range(count):
             longest = int((widest - x) / (0.75 * one.capital * (1 + one.tracking)))
             lettered = letter_word(rng, vocabulary, one, min(longest, 20)) if longest >= 2 else None

@@ -31,7 +31,7 @@ def _illumination(rng: np.random.Generator, size: tuple[int, int], strength: flo
     """(H, W) float32 factors of brightness: uneven light, a cast shadow, darker corners."""
     height, width = size
     grid = 1 + strength * rng.uniform(0, 0.4) * rng.uniform(-1, 1, (3, 4)).astype(np.float32)
-    light = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
+    light: np.ndarray = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.25 * strength:
         light *= _cast_shadow(rng, size, rng.uniform(0.15, 0.5) * strength)
     if rng.random() < 0.5 * strength:

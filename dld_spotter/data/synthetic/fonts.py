@@ -95,11 +95,11 @@ def find_faces(folders: Iterable[str | os.PathLike], split: str, wanted: Iterabl
         FileNotFoundError: one of the folders does not exist.
         ValueError: there is no usable face.
     """
-    folders = [Path(folder) for folder in folders]
-    for folder in folders:
+    places = [Path(folder) for folder in folders]
+    for folder in places:
         if not folder.is_dir():
             raise FileNotFoundError(f"the font folder {folder} does not exist (--fonts).")
-    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for folder in places for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     wanted = frozenset(wanted)
     faces: dict[tuple[str, str], FontFace] = {}
     for path in paths:

@@ -170,7 +170,7 @@ class Vocabulary:
         def number(low: int, high: int) -> int:
             return int(rng.integers(low, high))
 
-        units = ("km", "kg", "h", "m", "cm", "ml", "st", "th", "A", "B", "x")
+        units: tuple[str, ...] = ("km", "kg", "h", "m", "cm", "ml", "st", "th", "A", "B", "x")
         units = units if self.english else tuple(unit for unit in units if unit not in ("st", "th"))
         forms = (
             lambda: str(number(0, 10 ** number(1, 5))),
