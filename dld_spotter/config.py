@@ -141,7 +141,7 @@ def _explain_unknown_key(cfg: CN, message: str, source: str) -> str:
     return f"{source}: there is no config key {match.group(1)}.{hint}"
 
 
-def _keys(node: CN, prefix: str = ""):
+def _keys(node: CN, prefix: str = "") -> Iterator[str]:
     for key, value in node.items():
         if isinstance(value, CN):
             yield from _keys(value, f"{prefix}{key}.")

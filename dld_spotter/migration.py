@@ -133,7 +133,9 @@ def check_removed_keys(removed: dict[str, object], model: CfgNode, source: str) 
     """Compare the values of removed keys with what stands in their place.
 
     Args:
+        removed: as ``take_removed_keys`` gives them.
         model: MODEL of the config that the file made.
+        source: the file, for messages.
 
     Raises:
         ValueError: without the key's value the model would give other words.

@@ -16,7 +16,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -196,7 +196,7 @@ def measure(model: nn.Module, samples: list[dict], scales: Sequence[float], repe
     for scale in scales:
         jobs[f"{scale:g}"] = lambda record, scale=scale: spot(model, record, scale)
 
-    def over_samples(job) -> Job:
+    def over_samples(job: Callable[[dict], object]) -> Job:
         return lambda: [job(record) for record in samples]
 
     seconds = median_seconds({name: over_samples(job) for name, job in jobs.items()}, repeats, model.device)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from dld_spotter.evaluation.ground_truth import GroundTruth, read_ground_truth
 from dld_spotter.evaluation.icdar import LAYOUTS
-from dld_spotter.evaluation.lexicon import load_lexicon
+from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon
 from dld_spotter.evaluation.protocol import LEXICON_RULES, Protocol
 from dld_spotter.evaluation.scoring import TASKS, evaluate_words
 from dld_spotter.evaluation.submission import read_predictions
@@ -109,7 +109,7 @@ def find_ground_truth(path_or_name: str, layout: str | None) -> tuple[GroundTrut
     return read_ground_truth(metadata.json_file, layout), dict(metadata.get("lexicons", {}))
 
 
-def find_lexicon(entry: str, known: dict[str, str]):
+def find_lexicon(entry: str, known: dict[str, str]) -> tuple[str, Lexicon | ImageLexicons | None]:
     """(name, word list) of one --lexicon: "none", a known name, NAME=PATH, or a path."""
     if entry == "none":
         return entry, None

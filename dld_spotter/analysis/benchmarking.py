@@ -30,8 +30,7 @@ def take_turns(jobs: dict[str, Callable[[], object]], repeats: int) -> dict[str,
 def report(title: str, seconds: dict[str, np.ndarray], base: str, limits: dict[str, float]) -> str:
     """Each job's median and quartiles, and the median of its ratio to the base, round by round, as lines of text.
 
-    Args:
-        limits: largest ratio that was promised, by job.
+    ``limits`` has the largest ratio that was promised, by job.
     """
     lines = [title]
     for name, values in seconds.items():

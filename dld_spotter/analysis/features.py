@@ -31,7 +31,8 @@ def feature_distance(student: Tensor, teacher: Tensor) -> Tensor:
     square of the value here is the word's share of L_roi or L_con.
 
     Args:
-        student, teacher: (R, ...), such as RoI features (R, C, rows, columns) or contextual ones (R, N, D).
+        student: (R, ...), such as RoI features (R, C, rows, columns) or contextual ones (R, N, D).
+        teacher: likewise.
 
     Returns:
         (R,) float32.
@@ -65,6 +66,8 @@ def measure_distances(
         measure_distances(spotter, spotter, loader, lambda images: [0.5] * len(images))
 
     Args:
+        teacher: sees full resolution.
+        student: sees the chosen scale.
         batches: mapped records with "instances".
         choose_scales: of normalised images at full resolution, such as ``DLDSpotter.choose_scales``.
     """

@@ -65,7 +65,7 @@ class LSTMCounter(TorchFunctionMode):
         self.counter = counter
         self.multiply_adds = 0
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         if func is not torch.lstm or isinstance(args[1], Tensor):  # the latter is a packed sequence
             return func(*args, **kwargs)
@@ -156,8 +156,7 @@ class CostModel:
     def student(self, size: Size, scale: float, work: Workload | None = None) -> dict[str, int]:
         """Multiply-adds by part of the student at a scale of the network's input ``size``, without the selector.
 
-        Args:
-            work: in place of the cost model's own.
+        ``work`` counts in place of the cost model's own.
         """
         return self._spot(self._student, size, scale, work)
 

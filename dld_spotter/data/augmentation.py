@@ -6,6 +6,8 @@ comes from NumPy's global generator, which the training loader seeds for every d
 
 # ruff: noqa: NPY002 (the global generator is Detectron2's convention)
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from detectron2.config import CfgNode as CN
@@ -153,7 +155,13 @@ class ResizeRotate(T.Augmentation):
         max_angle: degrees; the rotation is uniform in [-max_angle, max_angle].
     """
 
-    def __init__(self, short_edge_length, max_size: int, sample_style: str = "choice", max_angle: float = 0.0):
+    def __init__(
+        self,
+        short_edge_length: int | Sequence[int],
+        max_size: int,
+        sample_style: str = "choice",
+        max_angle: float = 0.0,
+    ):
         super().__init__()
         if isinstance(short_edge_length, int):
             short_edge_length = (short_edge_length,) * (2 if sample_style == "range" else 1)

@@ -5,7 +5,7 @@ Token 0 starts a word and pads its row, token 1 ends it, tokens 2 and up are the
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class Charset:
         return len(self.characters) + NUM_SPECIAL
 
     @cached_property
-    def _fold(self):
+    def _fold(self) -> Callable[[str], str]:
         joined = "".join(self.characters)
         has_lower, has_upper = joined.upper() != joined, joined.lower() != joined
         if has_lower and not has_upper:

@@ -30,6 +30,7 @@ def build_text_train_loader(cfg: CN, mapper: Callable[[dict], dict] | None = Non
     draws one at random. DATALOADER.ASPECT_RATIO_GROUPING has no effect, since the random crop decides the aspect ratio.
 
     Args:
+        cfg: with DATASETS.TRAIN, SOLVER.IMS_PER_BATCH, DATALOADER and SEED.
         mapper: takes a record; by default a TextDatasetMapper.
         start_iter: the iteration that the first batch is for.
 
@@ -71,7 +72,10 @@ def build_text_test_loader(
     """A loader over one data set in its order, each process taking its share.
 
     Args:
+        cfg: of the model that reads the images.
+        dataset_name: a registered data set.
         mapper: takes a record; by default a TextDatasetMapper.
+        batch_size: images a batch.
         keep_annotations: whether the batches hold "instances" targets (to read ground-truth boxes).
     """
     register_custom(cfg)
@@ -199,7 +203,7 @@ class SeededDataset(Dataset):
 
 
 @contextlib.contextmanager
-def random_state_of(key: tuple[int, ...]):
+def random_state_of(key: tuple[int, ...]) -> Iterator[None]:
     """Inside, the global generators of Python, NumPy and torch (CPU) start from ``key``.
 
     Afterwards they go on from where they were before.

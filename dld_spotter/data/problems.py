@@ -94,7 +94,7 @@ class Problems:
 class Guard:
     """Turns any exception of a block into a problem; files of others make code raise nearly anything."""
 
-    __slots__ = ("_problems", "_kind", "_where")
+    __slots__ = ("_kind", "_problems", "_where")
 
     def __init__(self, problems: Problems, kind: str, image: Any, annotation: Any):
         self._problems = problems

@@ -95,8 +95,7 @@ def word_records(
 ) -> list[dict]:
     """The words of one image in the form of Detectron2's records; mended, or left out where they cannot be.
 
-    Args:
-        as_annotated: the same words, but with their outlines as they stand in the file.
+    ``as_annotated``: the same words, but with their outlines as they stand in the file.
     """
     words: list[dict] = []
     seen: set[tuple] = set()

@@ -89,7 +89,7 @@ class TextJsonWriter:
             raise ValueError(f"{self.path}, {place}: {problem[1]}")
 
     @staticmethod
-    def _append(file, item: dict, number: int) -> None:
+    def _append(file: Any, item: dict, number: int) -> None:
         file.write((",\n" if number > 1 else "\n") + json.dumps(item, ensure_ascii=False, allow_nan=False))
 
 
@@ -99,6 +99,7 @@ def write_text_json(
     """Write one text JSON (the format is in datasets/README.md), all or nothing.
 
     Args:
+        path: of the file.
         images: dicts with file_name, height, width and mostly id.
         annotations: dicts with image_id, segmentation, text, ignore; id, category_id, iscrowd, bbox and area are
             filled in where missing.

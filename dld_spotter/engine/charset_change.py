@@ -25,6 +25,7 @@ def keep_shared_rows(weights: dict[str, Any], model: nn.Module, buffer_name: str
 
     Args:
         weights: of the checkpoint, by name.
+        model: that gets the weights.
         buffer_name: the model's charset; the modules beside it are looked through.
         prefix: how names in the checkpoint begin beyond the model's.
 

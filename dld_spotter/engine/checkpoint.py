@@ -80,8 +80,7 @@ class TextCheckpointer(DetectionCheckpointer):
     def save(self, name: str, *, tag: bool = True, **extra: Any) -> None:
         """Write ``name``.pth with the model, the checkpointables and ``extra``.
 
-        Args:
-            tag: whether ``--resume`` shall go on from this file.
+        ``tag``: whether ``--resume`` shall go on from this file.
         """
         if not self.save_dir or not self.save_to_disk:
             return
@@ -182,7 +181,7 @@ class TextCheckpointer(DetectionCheckpointer):
             checkpoint["model"] = kept
         return checkpoint
 
-    def _load_model(self, checkpoint: dict[str, Any]):
+    def _load_model(self, checkpoint: dict[str, Any]) -> Any:
         weights, foreign = checkpoint["model"], bool(checkpoint.keys() & {"__author__", "matching_heuristics"})
         self._check_charset(weights)
         incompatible = super()._load_model(checkpoint)  # takes "model" out of the checkpoint
@@ -275,5 +274,5 @@ def _read_tag(path: str) -> str:
         return stream.read(1000).decode(errors="replace").strip()
 
 
-def _some(names) -> str:
+def _some(names: Iterable[str]) -> str:
     return ", ".join(list(names)[:3]) + ", ..."

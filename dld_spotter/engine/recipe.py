@@ -14,8 +14,7 @@ NEEDED = ("SOLVER.IMS_PER_BATCH", "SOLVER.BASE_LR", "SOLVER.MAX_ITER")
 def require_recipe(config_files: str | os.PathLike | Sequence[str | os.PathLike], opts: Sequence[str]) -> None:
     """Raise ValueError unless the files or the KEY VALUE pairs say how to train: an exported model's config does not.
 
-    Args:
-        config_files: one or several, as ``load_cfg`` takes them.
+    Files are given as ``load_cfg`` takes them.
     """
     files = [config_files] if isinstance(config_files, str | os.PathLike) else list(config_files)
     files = [find_config(os.fspath(file)) for file in files if file]

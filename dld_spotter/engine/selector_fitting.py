@@ -107,9 +107,11 @@ def fit_selector(
     be recognised, only whether it makes sense.
 
     Args:
+        selector: that is trained.
         read_images: M mapped records or more; indexing may read a file.
         losses: (M, k), see ``ScaleLosses.values``; with a gamma of 0, ``choose_at`` can set any.
         model: makes images of the records.
+        options: of the optimisation.
     """
     if isinstance(selector, BackboneSelector):
         _fit_linear(selector, read_images, losses, model, options.workers)
@@ -180,8 +182,7 @@ def chosen_scales(model: DLDSpotter, read_images: Sequence[dict], batch_size: in
 def describe_choice(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Tensor, scales: Sequence[float]) -> str:
     """How good a choice is, beside always the same scale, and the best scale of each image: lines of text.
 
-    Args:
-        chosen: (M,) indices of scales.
+    ``chosen`` has the index of the scale of each of M images.
     """
     values, rows = losses.values(gamma, costs), [("chosen", chosen)]
     rows += [(f"all at {scale:g}", torch.full_like(chosen, i)) for i, scale in enumerate(scales)]
@@ -200,10 +201,8 @@ def describe_choice(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Te
 def advise(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Tensor, scales: Sequence[float]) -> str | None:
     """What to do where the choice is not clearly better than always the same scale; None where it is.
 
-    An advantage counts as clear when it is more than twice its standard error over the images.
-
-    Args:
-        chosen: (M,) indices of scales.
+    An advantage counts as clear when it is more than twice its standard error over the images. ``chosen`` has the index
+    of the scale of each of M images.
     """
     values = losses.values(gamma, costs)
     single = int(values.mean(dim=0).argmin())

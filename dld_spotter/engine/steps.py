@@ -1,7 +1,7 @@
 """One step of training: Detectron2's, with gradient accumulation and a check of the losses."""
 
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ class TextStep(SimpleTrainer):
         self._write_metrics(losses, data_time)
         self._update()
 
-    def _last_synchronises(self, last: bool):
+    def _last_synchronises(self, last: bool) -> AbstractContextManager:
         """Processes exchange gradients after the last part only."""
         distributed = isinstance(self.model, DistributedDataParallel)
         return self.model.no_sync() if distributed and not last else nullcontext()

@@ -24,6 +24,7 @@ def read_checkpoint(path: str | os.PathLike, *, mapped: bool = True) -> dict[str
     """The content of a checkpoint file, on the CPU.
 
     Args:
+        path: of a .pth, .pkl or .pyth file.
         mapped: tensors of a .pth file are fetched from the disk only when used, so that the file must stay as it is.
 
     Returns:
@@ -69,8 +70,7 @@ def check_weights(weights: Any, path: str) -> None:
 def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file so that at every moment the old content or the new one stands under its name.
 
-    Args:
-        write: takes the open file.
+    ``write`` takes the open file.
     """
     path = os.fspath(path)
     with open(path + UNFINISHED, "wb") as stream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -116,6 +117,7 @@ def read_ground_truth(path: str | Path, layout: str | None = None) -> GroundTrut
     """Our JSON, or the competitions' text files (one an image) in a zip or a folder.
 
     Args:
+        path: a JSON file, a zip, or a folder.
         layout: of the text files: "quad", "polygon", or None to find out.
 
     Raises:
@@ -153,7 +155,7 @@ def truth_from_records(records: Sequence[Mapping], source: str) -> GroundTruth:
     return GroundTruth(images, source)
 
 
-def to_points(coordinates) -> np.ndarray:
+def to_points(coordinates: Any) -> np.ndarray:
     """(P, 2) float64 from [x1, y1, ...] or [[x1, y1], ...].
 
     Raises:

@@ -66,6 +66,7 @@ class Lexicon:
         Letters and digits alone are compared. Words at most two edits further away than the nearest are weighed.
 
         Args:
+            words: as they were read.
             scores: of each word's characters; without them plain edits count.
         """
         places: dict[str, list[int]] = {}
@@ -180,7 +181,10 @@ def look_up(
     read: lists hold no such words. "limited" also leaves those that are too far.
 
     Args:
+        words: as they were read.
         scores: of the words' characters, for the rule "weighted".
+        lexicon: the list of their image.
+        protocol: with the rule.
     """
     if protocol.lexicon_rule == "weighted":
         found = lexicon.nearest_weighted(words, scores)

@@ -125,6 +125,7 @@ def match_words(overlap: Overlap, dont_care: np.ndarray, threshold: float) -> Ma
     the order counts, not the size of the overlap.
 
     Args:
+        overlap: of G words with D detections.
         dont_care: (G,) bool.
         threshold: both overlaps must exceed it strictly.
     """

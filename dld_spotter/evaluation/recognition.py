@@ -67,6 +67,7 @@ def word_pairs(truth: torch.Tensor, tokens: torch.Tensor, charset: Charset, reco
     Args:
         truth: (W, T) token ids of the image's words; a row of padding is a word that is not read.
         tokens: (N, T) token ids that were read, one row for each readable word.
+        charset: of the token ids.
         record: of the image, for error messages.
 
     Raises:

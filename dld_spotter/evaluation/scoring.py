@@ -186,8 +186,7 @@ def count_images(
 ) -> dict[str, np.ndarray]:
     """The counts of each image alone, by task; their sums over the images are the scores of ``evaluate_words``.
 
-    Args:
-        images, protocol, lexicons, tasks: as ``evaluate_words`` takes them.
+    The arguments are those of ``evaluate_words``.
 
     Returns:
         (images, 3) int64 a task: words that were right, words to be found, detections that count.

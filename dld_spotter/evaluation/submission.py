@@ -28,6 +28,7 @@ def read_predictions(path: str | Path, layout: str | None = None) -> list[Predic
     - a zip or folder of text files, one an image (see :mod:`icdar`); its words get the score 1.
 
     Args:
+        path: a JSON file, a zip, or a folder.
         layout: of the text files: "quad", "polygon", or None to find out.
 
     Raises:
@@ -65,6 +66,7 @@ def write_submission(
     of one stem are told apart by the shortest part of their path: ``res_a_img_7.txt``.
 
     Args:
+        path: of the zip.
         results: our results; only ``file_name`` and ``words`` are used.
         layout: "polygon" writes the outlines as they are and leaves commas out of the words; "quad" writes the
             smallest rectangle round each and keeps commas (the ICDAR 2013 and 2015 servers want this).

@@ -97,8 +97,7 @@ class SegmentationSpotter(Spotter):
     def feature_source(self, images: ImageList, features: Mapping[str, Tensor] | None = None) -> FeatureSource:
         """What text heads pool from.
 
-        Args:
-            features: with the feature map, if it is there already.
+        ``features`` hold the feature map, if it is there already.
         """
         if features is None:
             return FeatureSource(images, lambda: single_feature_map(self.backbone, images.tensor, self.in_feature))

@@ -131,6 +131,7 @@ def without_doubtful(words: list[Word], text: np.ndarray, size: tuple[int, int])
     """The words, those without the detector's support as don't care, and don't-care regions of text that has no box.
 
     Args:
+        words: of the photo.
         text: (H, W) probabilities of the detector.
         size: width and height of the photo.
     """

@@ -45,6 +45,7 @@ def read_samples(
     Args:
         entries: where each entry stands, for messages, and how to read it.
         root: the image folder.
+        problems: where they are counted.
         stored: the coordinates are those of the stored pixels, so that words in a photo with an EXIF orientation
             must be turned with it. (Benchmarks are annotated so; labelling tools show the photo upright.)
     """

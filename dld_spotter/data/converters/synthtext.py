@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def synthtext(
     is let go, so that memory shrinks while the conversion goes on. Image sizes come from the files' headers.
 
     Args:
+        images: the image folder.
         annotations: gt.mat, or the folder that holds it.
+        problems: where problems are counted.
         characters: keep the characters' boxes too; images where they do not fit the words are left out.
         min_size: words whose shorter side is below this many pixels are don't care.
     """
@@ -94,7 +97,7 @@ def _entry(row: Any, min_size: float) -> Entry:
         if len(boxes) != ends[-1]:
             message = f"{name} has {ends[-1]} characters but {len(boxes)} boxes of characters"
             raise Unusable("mismatch", message, "warning")
-        characters = [boxes[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        characters = [boxes[start:end] for start, end in pairwise(ends)]
     words = [
         (f"word {number}", partial(make_word, quad, text, shorter_side(quad) < min_size, boxes))
         for number, (quad, text, boxes) in enumerate(zip(quads, texts, characters, strict=True), 1)

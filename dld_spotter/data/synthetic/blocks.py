@@ -104,6 +104,9 @@ def set_lines(
     """Words in lines under each other; None where none could be drawn.
 
     Args:
+        rng: of the random choices.
+        vocabulary: where the words come from.
+        setting: of the letters.
         lines: how many.
         words: how many together.
         widest: most width of a line in plane pixels.

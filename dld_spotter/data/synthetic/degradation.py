@@ -9,8 +9,7 @@ from dld_spotter.data.synthetic.style import SceneStyle
 def degrade(rng: np.random.Generator, image: np.ndarray, style: SceneStyle, smallest: float) -> np.ndarray:
     """(H, W, 3) uint8 -> the same as a camera gives it; nothing moves.
 
-    Args:
-        smallest: height of the smallest word that must stay readable, in pixels; blur depends on it.
+    The smallest word that must stay readable is ``smallest`` pixels high; blur depends on it.
     """
     light = _illumination(rng, image.shape[:2], style.light)
     gains = 1 + style.light * rng.normal(0, 0.07, 3).astype(np.float32)

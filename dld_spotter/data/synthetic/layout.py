@@ -60,7 +60,9 @@ class Room:
         """Move a block of (width, height) to a free place; None where none was found.
 
         Args:
+            rng: of the random choices.
             surface: of the block, anywhere.
+            size: (width, height) of the block, in pixels of the plane.
             padding: free space around it, in pixels of the plane.
             capital: height of its capitals there.
         """

@@ -124,6 +124,9 @@ def choose_ink(
     """An ink that can be read on a ground of this mean and deviation.
 
     Args:
+        rng: of the random choices.
+        mean: (3,) BGR of the ground.
+        deviation: standard deviation of its luminance.
         height: of the smallest word in pixels; small print needs more contrast.
         faint: little contrast is wanted.
         effects: shadows and worn ink are.
@@ -159,9 +162,7 @@ def paint_plate(
 ) -> None:
     """Paint a sign's own ground into the image, in place: rounded or not, with a border, shading and a cast shadow.
 
-    Args:
-        box: left, top, right, bottom on the plane.
-        texture: (h, w) uint8 pattern that mottles the plate.
+    ``box`` is left, top, right and bottom on the plane; ``texture`` an (h, w) uint8 pattern that mottles the plate.
     """
     outer = surface.forward(_rounded(box, rng.choice([0.0, 0.0, 0.08, 0.2, 0.5])))
     depth = rng.uniform(1, 8)

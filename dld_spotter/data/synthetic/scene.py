@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from dld_spotter.data.synthetic.backgrounds import draw_background, random_colour, textured
-from dld_spotter.data.synthetic.blocks import Block, random_setting, set_lines
+from dld_spotter.data.synthetic.blocks import Block, SetWord, random_setting, set_lines
 from dld_spotter.data.synthetic.degradation import choose_quality, degrade
 from dld_spotter.data.synthetic.fonts import FontChoice, FontFace
 from dld_spotter.data.synthetic.layout import Placement, Room, curved_surface, flat_surface
@@ -203,7 +203,7 @@ class SceneDrawer:
         ]
 
 
-def _scene_word(word, placement: Placement, too_small: float) -> SceneWord:
+def _scene_word(word: SetWord, placement: Placement, too_small: float) -> SceneWord:
     polygon = placement.outline(word).astype(np.float32)
     boxes = word.character_boxes
     corners = np.stack([boxes[:, [0, 1]], boxes[:, [2, 1]], boxes[:, [2, 3]], boxes[:, [0, 3]]], axis=1)

@@ -1,6 +1,7 @@
 """Grey patterns that grounds are made from: noise, planks, bricks, leaves, facades and clutter."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -37,7 +38,7 @@ def _wood(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     grain: np.ndarray = cv2.resize(cloud_noise(rng, (height, max(8, width // 24)), 0.85, 6), (width, height))
     planks = int(rng.integers(2, 9))
     edges = np.linspace(0, height, planks + 1).astype(int)
-    for top, bottom in zip(edges[:-1], edges[1:], strict=True):
+    for top, bottom in pairwise(edges):
         grain[top:bottom] = 0.7 * np.roll(grain[top:bottom], int(rng.integers(width)), axis=1) + rng.uniform(0, 0.3)
         grain[top : top + int(rng.integers(1, 4))] *= 0.35
     return grain if rng.random() < 0.6 else np.ascontiguousarray(cv2.resize(grain.T, (width, height)))

@@ -4,7 +4,7 @@ Shapes: B images, k candidate scales, R words over the whole batch, T decoding s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -45,7 +45,7 @@ class DLDInference:
 
     fixed_scale: float = 0.0
     gamma_shift: float = 0.0
-    scoring: WordScoring = WordScoring()
+    scoring: WordScoring = field(default_factory=WordScoring)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "DLDInference":

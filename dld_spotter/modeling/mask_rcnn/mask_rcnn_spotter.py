@@ -1,6 +1,7 @@
 """The base spotter of the DLD paper: Mask R-CNN with a recognition branch on the stride-4 map."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -37,7 +38,7 @@ class MaskRCNNSpotter(GeneralizedRCNN, TextHeadSpotter):
         scoring: which words are returned; None for all.
     """
 
-    cost_parts = {
+    cost_parts: ClassVar = {
         "backbone": ("backbone",),
         "FPN": ("backbone.fpn_", "backbone.top_block"),
         "RPN": ("proposal_generator",),

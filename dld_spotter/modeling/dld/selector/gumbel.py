@@ -51,7 +51,10 @@ def text_accuracy_loss(
     """The "ce" form of L_acc: minus the log-likelihood of the true texts under the mixed outputs, a mean.
 
     Args:
+        choice: as in ``accuracy_loss``.
+        student_logits: likewise.
         target: (R, S) token ids.
+        image_of_word: likewise.
         log_likelihood: see ``Spotter.log_likelihood``.
         count: what the sum is divided by: the number of true characters and ends; the others as in ``accuracy_loss``.
     """
@@ -91,6 +94,7 @@ def cheapest_equal_scale(
         candidates: (k, R, S) token ids of the student at each scale.
         teacher: (R, S) token ids of the teacher.
         image_of_word: (R,) image of each word.
+        num_images: of the batch.
         costs: (k,).
 
     Returns:
