@@ -302,10 +302,10 @@ def _add_run(cfg: CN) -> None:
     evaluation.IOU_THRESHOLD = 0.5
     # Whether upper and lower case differ.
     evaluation.CASE_SENSITIVE = False
-    # Words whose combined score is lower are returned by no model, and do not count. [modeling/word_scores.py]
+    # Words whose combined score is lower are returned by no model, and do not count. [modeling/score_threshold.py]
     evaluation.SCORE_THRESHOLD = 0.0
     # A word's combined score is det_score ** a * text_score ** b for these a and b: (1, 1) is the product, (0.5, 0.5)
-    # the geometric mean. [modeling/word_scores.py]
+    # the geometric mean. [modeling/score_threshold.py]
     evaluation.SCORE_POWERS = (1.0, 1.0)
     # Also measure recognition with ground-truth boxes (one more pass over the images).
     evaluation.READ_GROUND_TRUTH = False

@@ -46,7 +46,7 @@ from dld_spotter.engine.selector_fitting import (
     fit_selector,
     measure_scale_losses,
 )
-from dld_spotter.engine.spotting_losses import measure_spotting_losses
+from dld_spotter.engine.spotting_errors import measure_spotting_errors
 from dld_spotter.engine.weights_file import read_checkpoint, write_whole
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.text_evaluator import registered_truth
@@ -196,7 +196,7 @@ def load_or_measure(cfg: CfgNode, args: argparse.Namespace, model: DLDSpotter, r
         losses = measure_scale_losses(model, loader, len(batches))
     else:
         spotting = Charset.load(cfg.MODEL.TEXT.CHARSET), Protocol.from_cfg(cfg)
-        losses = measure_spotting_losses(model, loader, registered_truth(args.data_set), *spotting, len(batches))
+        losses = measure_spotting_errors(model, loader, registered_truth(args.data_set), *spotting, len(batches))
     args.output.mkdir(parents=True, exist_ok=True)
     content = {"key": key, "lost": losses.lost, "units": losses.units}
     write_whole(path, lambda stream: torch.save(content, stream))

@@ -4,7 +4,7 @@ The selector's loss reaches the selector alone, and a frozen student reads an im
 each scale loses is measured once an image, and the selector learns to foresee these figures, at the price of the
 selector alone: for a first selector (a student begins as its teacher's copy), or for any gamma of a finished student,
 which is a shift of the logits by then. The formulas stand in ``modeling/dld/selector/regression.py``. Another measure
-of what a scale loses is in ``spotting_losses.py``.
+of what a scale loses is in ``spotting_errors.py``.
 
 Shapes: M images, k candidate scales, B images a batch.
 """

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.loader import build_text_test_loader, build_text_train_loader
 from dld_spotter.engine.checkpoint import TextCheckpointer
-from dld_spotter.engine.hooks import BestCheckpoint, DrawSamples, TemperatureSchedule, unwrapped
+from dld_spotter.engine.hooks import BestCheckpoint, DrawSamples, unwrapped
 from dld_spotter.engine.optimizer import build_optimizer
 from dld_spotter.engine.resume import (
     EventFile,
@@ -36,6 +36,7 @@ from dld_spotter.engine.resume import (
     tidy_checkpoints,
 )
 from dld_spotter.engine.steps import BFloat16Step, MixedPrecisionStep, TextStep
+from dld_spotter.engine.temperature_schedule import TemperatureSchedule
 from dld_spotter.engine.weights_match import inference_names
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.recognition import evaluate_recognition

@@ -18,9 +18,9 @@ from dld_spotter.modeling.backbones.fpn_features import (
     single_feature_map,
 )
 from dld_spotter.modeling.recognition.feature_source import FeatureSource
+from dld_spotter.modeling.score_threshold import WordScoring
 from dld_spotter.modeling.spotter import Spotter, readable_words, target_tokens
 from dld_spotter.modeling.spotter_parts import Pyramid
-from dld_spotter.modeling.word_scores import WordScoring
 
 
 class SegmentationSpotter(Spotter):

@@ -2,16 +2,15 @@
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import ExifTags, Image
-
 from dld_spotter.data.annotation_checks import image_problem, name_problem
 from dld_spotter.data.converters.common import Sample, Word, make_word
 from dld_spotter.data.problems import Problems, Unusable, shown
+from dld_spotter.exif_orientation import exif_orientation, upright
 from dld_spotter.image_io import ImageError, image_size
 
 LOST_LETTERS = ("\ufffd", "ï¿½")  # what stands for a letter that another program could not read, and that in Latin-1
@@ -72,31 +71,6 @@ def read_words(words: Iterable[PlacedWord], problems: Problems, image: str | Non
                 word.ignore = True
             kept.append(word)
     return kept
-
-
-def exif_orientation(path: str) -> int:
-    """EXIF orientation of an image, 1 to 8; 1 (upright) where there is none."""
-    if os.path.splitext(path)[1].lower() not in (".jpg", ".jpeg", ".tif", ".tiff", ".png", ".webp"):
-        return 1
-    try:
-        with Image.open(path) as header:
-            orientation = header.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # damaged EXIF data counts as none, as in image_io
-        return 1
-    return orientation if orientation in range(1, 9) else 1
-
-
-def upright(flat: Sequence[float], orientation: int, height: int, width: int) -> list[float]:
-    """Points of the stored pixels in the upright image, whose height and width are given (EXIF 2.3, tag 0x0112)."""
-    points = []
-    for x, y in zip(flat[0::2], flat[1::2], strict=True):
-        if orientation >= 5:  # these store the columns as rows
-            x, y = y, x
-        points += [
-            width - x if orientation in (2, 3, 6, 7) else x,
-            height - y if orientation in (3, 4, 7, 8) else y,
-        ]
-    return points
 
 
 def _read_sample(

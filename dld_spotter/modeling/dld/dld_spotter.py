@@ -28,9 +28,9 @@ from dld_spotter.modeling.dld.selector.scale_costs import CandidateScales
 from dld_spotter.modeling.dld.selector.selector_log import ScaleChoice, log_choice
 from dld_spotter.modeling.dld.selector.selector_network import build_resolution_selector
 from dld_spotter.modeling.dld.training_batch import TrainingBatch, evaluating, global_counts, group_by
+from dld_spotter.modeling.score_threshold import WordScoring
 from dld_spotter.modeling.spotter import RecognitionOutput, Spotter, readable_words
 from dld_spotter.modeling.spotter_parts import AttentionMapSpotter, PyramidSpotter, require
-from dld_spotter.modeling.word_scores import WordScoring
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from dld_spotter.modeling.recognition.feature_source import FeatureSource
 from dld_spotter.modeling.recognition.roi_feature_recogniser import AttentionTextHead
 from dld_spotter.modeling.recognition.text_head_spotter import TextHeadSpotter
 from dld_spotter.modeling.recognition.word_jitter import pool_jittered
+from dld_spotter.modeling.score_threshold import WordScoring
 from dld_spotter.modeling.spotter import readable_words, target_tokens
 from dld_spotter.modeling.spotter_parts import Pyramid, Workload
-from dld_spotter.modeling.word_scores import WordScoring
 
 
 @META_ARCH_REGISTRY.register()

@@ -74,11 +74,6 @@ def cost_loss(choice: Tensor, costs: Tensor) -> Tensor:
     return (choice * costs).sum(dim=1).mean()
 
 
-def temperature_at(epoch: int, initial: float, decay: float) -> float:
-    """tau = tau_init * sigma ** epoch of the Gumbel-softmax."""
-    return initial * decay**epoch
-
-
 def sample_choice(logits: Tensor, temperature: Tensor) -> Tensor:
     """(B, k) straight-through Gumbel-softmax: one-hot in value, with the gradient of the soft sample."""
     # A number on the device, which need not wait to be told to the CPU; annotated as a float in torch.

@@ -19,7 +19,7 @@ from dld_spotter.modeling.dld.selector.regression import ScaleLosses
 from dld_spotter.results import to_words
 
 
-def measure_spotting_losses(
+def measure_spotting_errors(
     model: DLDSpotter,
     batches: Iterable[list[dict]],
     truth: GroundTruth,
