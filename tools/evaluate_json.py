@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dld_spotter.command_line import says_mistakes
 from dld_spotter.evaluation.ground_truth import GroundTruth, read_ground_truth
 from dld_spotter.evaluation.icdar import LAYOUTS
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon
@@ -60,15 +61,12 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@says_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the scores; 0, or 1 after one sentence on what is wrong with the input."""
     args = get_parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    try:
-        evaluate(args)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    evaluate(args)
     return 0
 
 

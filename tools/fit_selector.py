@@ -32,7 +32,7 @@ from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
 from dld_spotter import Charset, load_cfg
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.command_line import ConfigArgumentParser, says_mistakes
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.loader import build_record_loader
 from dld_spotter.data.text_json import register_custom, require_dataset
@@ -86,15 +86,12 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@says_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Fit and save; 0, or 1 after one sentence on what is wrong."""
     args = get_parser().parse_args(argv)
     setup_logger(name="dld_spotter")
-    try:
-        fit(args)
-    except (OSError, ValueError, KeyError) as error:
-        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        return 1
+    fit(args)
     return 0
 
 

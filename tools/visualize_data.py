@@ -28,7 +28,7 @@ from detectron2.utils.logger import setup_logger
 from tqdm import tqdm
 
 from dld_spotter import Charset, load_cfg
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.command_line import ConfigArgumentParser, says_mistakes
 from dld_spotter.data.loader import build_text_train_loader
 from dld_spotter.data.text_json import register_custom, require_dataset
 from dld_spotter.image_io import ImageError, read_image
@@ -56,15 +56,12 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@says_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the pictures; 0, or 1 where something could not be drawn."""
     args = get_parser().parse_args(argv)
     setup_logger(name="dld_spotter")
-    try:
-        return visualize(args)
-    except (OSError, ValueError, KeyError) as error:
-        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        return 1
+    return visualize(args)
 
 
 def visualize(args: argparse.Namespace) -> int:

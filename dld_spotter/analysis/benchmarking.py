@@ -1,6 +1,5 @@
-"""Timing of compared things in turns, and the inputs that the benchmarks share."""
+"""The inputs that the benchmarks share, and their report."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,18 +12,6 @@ from detectron2.utils.events import EventStorage
 from dld_spotter.data.charset import Charset
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.structures import WordPolygons
-
-
-def take_turns(jobs: dict[str, Callable[[], object]], repeats: int) -> dict[str, np.ndarray]:
-    """Seconds of each job, run one after the other ``repeats`` times after one warm-up round."""
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    for round_index in range(repeats + 1):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            if round_index:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: np.array(values) for name, values in seconds.items()}
 
 
 def report(title: str, seconds: dict[str, np.ndarray], base: str, limits: dict[str, float]) -> str:

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -66,9 +65,7 @@ class TextJsonWriter:
         self._append(self._annotations, annotation, self.num_annotations)
         return annotation["id"]
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         temporary = Path(self._images.name)
         try:
             if kind is None:

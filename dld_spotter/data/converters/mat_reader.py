@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Timer
-from types import TracebackType
 from typing import IO, Any, cast
 
 import numpy as np
@@ -67,9 +66,7 @@ class MatReader:
     def __enter__(self) -> "MatReader":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _ask(self, request: dict, data: bytes) -> tuple[int, Iterator[Any]]:

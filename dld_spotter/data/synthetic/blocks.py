@@ -9,7 +9,6 @@ from dld_spotter.data.synthetic.lettering import Lettering, draw_letters
 from dld_spotter.data.synthetic.vocabulary import Vocabulary
 
 SHARP_HEIGHT = 32  # capitals lower than this are drawn at twice their size, beyond the reach of hinting
-LINES_TRIES = 8
 
 
 @dataclass(frozen=True)
