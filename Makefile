@@ -2,7 +2,7 @@
 #
 #   make demo                     read the sample scenes with a model that comes with the project; results in output/samples
 #   make demo-training            draw scenes, train a very small spotter on them, read them; results in output/demo
-#   make test                     style checks, the documentation, and all tests with their coverage
+#   make test                     style and type checks, the documentation, and all tests with their coverage
 #   make docs                     the documentation, in site/
 #   make setup                    only the environment, in .venv
 #   make detectron2 PYTHON=...    Detectron2 into an environment of your own
@@ -26,6 +26,7 @@ demo-training: setup
 test: docs
 	@$(VENV)/bin/python -m ruff check .
 	@$(VENV)/bin/python -m ruff format --check .
+	@$(VENV)/bin/python -m mypy
 	@$(VENV)/bin/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
 
 docs: setup-docs

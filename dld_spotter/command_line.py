@@ -1,9 +1,10 @@
-"""The command line of every script with a config: files, later ones over earlier ones, and overrides at the end."""
+"""The command line of the scripts: config files, later ones over earlier ones, overrides at the end, and mistakes."""
 
 import argparse
+import functools
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 # MODEL.WEIGHTS, OUTPUT_DIR, SEED: no config file and no trained model is called like that.
 _KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*")
@@ -37,16 +38,36 @@ class ConfigArgumentParser(argparse.ArgumentParser):
             "opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="options of the config: KEY VALUE ..."
         )
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
+    def parse_known_args(  # type: ignore[override]  # the parent's overloads, of which we need one
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
         """As the parent."""
-        namespace, unknown = super().parse_known_args(_spread(sys.argv[1:] if args is None else args), namespace)
-        namespace.opts = [option for option in namespace.opts or [] if option != "--"]
-        return namespace, unknown
+        parsed, unknown = super().parse_known_args(_spread(sys.argv[1:] if args is None else args), namespace)
+        parsed.opts = [option for option in parsed.opts or [] if option != "--"]
+        return parsed, unknown
+
+
+def says_mistakes(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
+    """Make a ``main`` print one sentence, and return 1, for what its user can mend; other errors are defects."""
+
+    @functools.wraps(main)
+    def run(argv: Sequence[str] | None = None) -> int:
+        try:
+            return main(argv)
+        except (ImportError, KeyError, OSError, ValueError) as error:
+            text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+            if isinstance(error, KeyError) and " " not in text:  # what a dictionary raises
+                raise
+            print(f"error: {text}", file=sys.stderr)
+            return 1
+
+    return run
 
 
 def _spread(arguments: Sequence[str]) -> list[str]:
     """The arguments as argparse can tell them apart: one file behind each ``--config-file``, "--" before overrides."""
-    spread, takes_files = [], False
+    spread: list[str] = []
+    takes_files = False
     for argument in arguments:
         is_file = takes_files and not argument.startswith("-") and not _KEY.fullmatch(argument)
         if is_file and spread[-1] != "--config-file":

@@ -41,8 +41,7 @@ def load_cfg(config_file: ConfigFiles = None, opts: Sequence[str] = ()) -> CN:
         KeyError: an unknown key; the message names it and the keys that look like it.
         ValueError: a value that could only fail later.
     """
-    one = config_file is None or isinstance(config_file, str | os.PathLike)
-    files = [config_file] if one else list(config_file)
+    files = [config_file or ""] if config_file is None or isinstance(config_file, str | os.PathLike) else config_file
     cfg = get_cfg()
     add_dld_config(cfg)
     for file in (find_config(os.fspath(file)) for file in files if file):
@@ -145,7 +144,7 @@ def _explain_unknown_key(cfg: CN, message: str, source: str) -> str:
     return f"{source}: there is no config key {match.group(1)}.{hint}"
 
 
-def _keys(node: CN, prefix: str = ""):
+def _keys(node: CN, prefix: str = "") -> Iterator[str]:
     for key, value in node.items():
         if isinstance(value, CN):
             yield from _keys(value, f"{prefix}{key}.")

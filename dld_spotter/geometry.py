@@ -5,6 +5,7 @@ seen on the screen.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -120,7 +121,7 @@ def _crossings(points: np.ndarray) -> int:
     return int(np.count_nonzero(apart & apart.T)) // 2
 
 
-def _largest_part(geometry) -> Polygon | None:
+def _largest_part(geometry: Any) -> Polygon | None:
     """The largest polygon in a geometry of any kind, without its holes."""
     if isinstance(geometry, Polygon):
         parts = [geometry]

@@ -53,7 +53,7 @@ def _family_with(character: str) -> str | None:
 @cache
 def _installed() -> tuple[tuple[str, str], ...]:
     """(name, path) of the upright fonts of normal weight, the default first, then the preferred ones."""
-    paths = {}
+    paths: dict[str, str] = {}
     for entry in font_manager.fontManager.ttflist:
         if entry.style == "normal" and entry.weight in (400, "normal", "regular") and not entry.name.startswith(_UNFIT):
             paths.setdefault(entry.name, entry.fname)

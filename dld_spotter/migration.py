@@ -8,6 +8,7 @@ gives files of earlier versions the value that they meant.
 import ast
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from detectron2.config import CfgNode
 
@@ -15,7 +16,7 @@ VERSION = 1
 
 logger = logging.getLogger(__name__)
 
-Check = Callable[[object, CfgNode], bool]  # a key's value, and MODEL: whether nothing is lost without the key
+Check = Callable[[Any, CfgNode], bool]  # a key's value, and MODEL: whether nothing is lost without the key
 
 
 def _is(expected: object) -> Check:
@@ -110,7 +111,7 @@ def take_removed_keys(loaded: dict, source: str) -> dict[str, object]:
         raise ValueError(
             f"{source}: MODEL.VERSION is {version}, and this dld_spotter knows {VERSION} at most; update dld_spotter."
         )
-    removed = {}
+    removed: dict[str, Any] = {}
     for key in REMOVED:
         *sections, name = key.split(".")
         node = _descend(loaded, sections)
@@ -132,7 +133,9 @@ def check_removed_keys(removed: dict[str, object], model: CfgNode, source: str) 
     """Compare the values of removed keys with what stands in their place.
 
     Args:
+        removed: as ``take_removed_keys`` gives them.
         model: MODEL of the config that the file made.
+        source: the file, for messages.
 
     Raises:
         ValueError: without the key's value the model would give other words.

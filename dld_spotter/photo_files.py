@@ -51,7 +51,7 @@ def _look_through(folder: str | os.PathLike, recursive: bool, excluded: set[str]
             raise error
         left["subfolders that cannot be opened"] += 1
 
-    for parent, subfolders, names in os.walk(folder, onerror=note):
+    for parent, subfolders, names in os.walk(os.fspath(folder), onerror=note):
         inner = [Path(parent, name) for name in sorted(subfolders) if not name.startswith(".")]
         subfolders.clear()
         for path in inner:

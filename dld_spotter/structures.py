@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from detectron2.structures import Boxes
@@ -42,7 +43,7 @@ class WordPolygons:
     def __len__(self) -> int:
         return len(self.tensor)
 
-    def __getitem__(self, item) -> WordPolygons:
+    def __getitem__(self, item: Any) -> WordPolygons:
         rows = self.tensor[item]
         return WordPolygons(rows[None] if rows.dim() == 2 else rows)
 
@@ -98,8 +99,7 @@ class WordPolygons:
     def crop_and_resize(self, boxes: Tensor, mask_size: int) -> Tensor:
         """Masks of the words on a square grid over each box, as Detectron2's mask loss asks for them.
 
-        Args:
-            boxes: (N, 4), one a word.
+        Boxes are (N, 4), one a word.
 
         Returns:
             (N, mask_size, mask_size) bool, true where the centre of the bin lies inside.
@@ -139,7 +139,7 @@ class CharacterBoxes:
     def __len__(self) -> int:
         return len(self.tensor)
 
-    def __getitem__(self, item) -> CharacterBoxes:
+    def __getitem__(self, item: Any) -> CharacterBoxes:
         rows = self.tensor[item]
         return CharacterBoxes(rows[None] if rows.dim() == 3 else rows)
 
@@ -169,7 +169,7 @@ class PolygonBoxes(Boxes):
     def to(self, *args, **kwargs) -> PolygonBoxes:
         return PolygonBoxes(self.polygons.to(*args, **kwargs))
 
-    def __getitem__(self, item) -> PolygonBoxes:
+    def __getitem__(self, item: Any) -> PolygonBoxes:
         return PolygonBoxes(self.polygons[item])
 
     def scale(self, scale_x: float, scale_y: float) -> None:

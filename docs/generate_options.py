@@ -3,7 +3,7 @@
 
     python docs/generate_options.py > docs/options.md
 
-The meanings are the comments of dld_spotter/defaults.py.
+The meanings are the comments of dld_spotter/defaults.py and run_defaults.py.
 """
 
 import ast
@@ -17,7 +17,7 @@ from detectron2.config import CfgNode, get_cfg
 
 from dld_spotter.config import add_dld_config
 
-SOURCE = Path(__file__).resolve().parents[1] / "dld_spotter" / "defaults.py"
+PACKAGE = Path(__file__).resolve().parents[1] / "dld_spotter"
 _MODULES = re.compile(r"\s*\[([\w./, ]+\.py)\]$")
 
 
@@ -36,6 +36,12 @@ class Option:
     meaning: str
     modules: tuple[str, ...]
     is_section: bool
+
+
+def all_options() -> list[Option]:
+    """The options of both modules."""
+    sources = (PACKAGE / name for name in ("defaults.py", "run_defaults.py"))
+    return [option for source in sources for option in read_options(source.read_text(encoding="utf-8"))]
 
 
 def read_options(source: str) -> list[Option]:
@@ -78,7 +84,7 @@ def readers_of(option: Option, section: Option | None) -> list[str]:
     """The modules that read a key: of those that are named, the ones whose code has its name."""
     named = option.modules or (section.modules if section else ())
     name = re.compile(rf"\b{option.key.rpartition('.')[2]}\b", re.IGNORECASE)
-    return [module for module in named if name.search((SOURCE.parent / module).read_text(encoding="utf-8"))]
+    return [module for module in named if name.search((PACKAGE / module).read_text(encoding="utf-8"))]
 
 
 def _assignments(tree: ast.Module) -> Iterator[ast.Assign]:
@@ -108,7 +114,7 @@ def main() -> int:
     """Print the page."""
     cfg = get_cfg()
     add_dld_config(cfg)
-    sys.stdout.write(format_page(read_options(SOURCE.read_text(encoding="utf-8")), cfg))
+    sys.stdout.write(format_page(all_options(), cfg))
     return 0
 
 

@@ -4,7 +4,7 @@ import pytest
 import toy
 from detectron2.engine import default_argument_parser
 
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.command_line import ConfigArgumentParser, says_mistakes
 
 
 def parser_of_a_tool(**kwargs):
@@ -73,3 +73,15 @@ def test_every_script_takes_them(script, parser, line):
     parser = getattr(toy.load_script(script), parser)()
     args = parser.parse_args(["--config-file", "a.yaml", "b.yaml", *line.split(), "SEED", "1"])
     assert (args.config_file, args.opts) == (["a.yaml", "b.yaml"], ["SEED", "1"])
+
+
+def test_a_mistake_is_one_sentence_and_a_defect_a_traceback(capsys):
+    def main(argv=None):
+        raise argv
+
+    said = says_mistakes(main)
+    assert said(KeyError("there is no key A.")) == said(ValueError("give a number.")) == 1
+    assert capsys.readouterr().err == "error: there is no key A.\nerror: give a number.\n"
+    for defect in (KeyError("a"), TypeError("None is no list")):
+        with pytest.raises(type(defect)):
+            said(defect)

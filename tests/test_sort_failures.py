@@ -53,7 +53,7 @@ def test_failures(trained, capsys):
 
 def test_failures_of_a_plain_spotter(trained, capsys):
     argv = ("--config-file", trained / "plain.yaml", "--data-set", "failures_toy", "--output", trained / "f")
-    code, text, _ = run(capsys, *argv, "--drawn", 0)
+    code, _text, _ = run(capsys, *argv, "--drawn", 0)
     assert code == 0 and not (trained / "f" / "failures.png").exists()
     assert json.loads((trained / "f" / "failures.json").read_text())["counts"]["selection"] == 0
     code, _, error = run(capsys, *argv, "--limit", 0)

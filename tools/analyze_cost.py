@@ -16,7 +16,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -34,8 +34,8 @@ from torch import nn
 from dld_spotter import load_cfg
 from dld_spotter.analysis import CostModel, choose_scales, chosen_cost, mean_counts, relative_costs, scale_shares
 from dld_spotter.analysis.flops import GIGA, PAPER_UNIT, SELECTOR
-from dld_spotter.analysis.runtime import Job, median_seconds, peak_memory
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.analysis.runtime import Job, peak_memory, take_turns
+from dld_spotter.command_line import ConfigArgumentParser, says_mistakes
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.loader import build_text_test_loader
 from dld_spotter.engine.checkpoint import TextCheckpointer
@@ -76,15 +76,12 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@says_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the tables; 0, or 1 with one sentence about what is wrong."""
     args = get_parser().parse_args(argv)
     setup_logger(name="dld_spotter")
-    try:
-        report = analyze(args)
-    except (OSError, ValueError, KeyError) as error:
-        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        return 1
+    report = analyze(args)
     print(format_report(report))
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
@@ -196,12 +193,12 @@ def measure(model: nn.Module, samples: list[dict], scales: Sequence[float], repe
     for scale in scales:
         jobs[f"{scale:g}"] = lambda record, scale=scale: spot(model, record, scale)
 
-    def over_samples(job) -> Job:
+    def over_samples(job: Callable[[dict], object]) -> Job:
         return lambda: [job(record) for record in samples]
 
-    seconds = median_seconds({name: over_samples(job) for name, job in jobs.items()}, repeats, model.device)
+    seconds = take_turns({name: over_samples(job) for name, job in jobs.items()}, repeats, model.device)
     return {
-        "seconds": {name: value / len(samples) for name, value in seconds.items()},
+        "seconds": {name: float(np.median(values)) / len(samples) for name, values in seconds.items()},
         "peak_bytes": {
             name: max(peak_memory(lambda r=record, j=job: j(r), model.device) for record in samples)
             for name, job in jobs.items()

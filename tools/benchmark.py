@@ -26,10 +26,10 @@ from dld_spotter.analysis.benchmarking import (
     plain_mask_rcnn,
     plain_record,
     report,
-    take_turns,
     training_record,
     training_step,
 )
+from dld_spotter.analysis.runtime import take_turns
 from dld_spotter.config import load_cfg
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,7 +45,7 @@ def benchmark_reading(args: argparse.Namespace) -> None:
             "plain Mask R-CNN": training_step(build_model(plain_mask_rcnn(cfg)), [plain_record(record)]),
             "with the reading branch": training_step(build_model(cfg), [record]),
         }
-        seconds = take_turns(jobs, args.repeats)
+        seconds = take_turns(jobs, args.repeats, torch.device(args.device))
         print(
             report(
                 f"Training step, {name}, S-448 (448 x 796), 10 words",
@@ -73,7 +73,7 @@ def benchmark_dld(args: argparse.Namespace) -> None:
                 "DLD, the single candidate 0.5": training_step(build_model(single), [record]),
                 "DLD, six candidates, 0.5 chosen": training_step(six, [record]),
             }
-            seconds = take_turns(jobs, args.repeats)
+            seconds = take_turns(jobs, args.repeats, torch.device(args.device))
             to_unit, to_single = limits[short_side] if "R50" in name and short_side in limits else (None, None)
             six_name = "DLD, six candidates, 0.5 chosen"
             title = f"Training step, {name}, {size[0]} x {size[1]}, 10 words, batch 1"
@@ -96,7 +96,14 @@ def benchmark_inference(args: argparse.Namespace) -> None:
             jobs["full resolution, no selector"] = partial(_without_selector, model, record)
             limits = {f"scale {s}": round(s**2 + 0.10, 2) for s in (0.3, 0.5, 0.8)}
             title = f"Inference, {name}, S-{short_side} (random weights, nothing found)"
-            print(report(title, take_turns(jobs, args.repeats), "full resolution, no selector", limits))
+            print(
+                report(
+                    title,
+                    take_turns(jobs, args.repeats, torch.device(args.device)),
+                    "full resolution, no selector",
+                    limits,
+                )
+            )
 
 
 def _at_scale(model: torch.nn.Module, index: int, record: dict) -> list[dict]:
@@ -164,6 +171,7 @@ def benchmark_decoding(args: argparse.Namespace) -> None:
             "beam search of width 3, 33 steps": lambda: beam_search(decoder, context, 3, steps),
         },
         args.repeats,
+        torch.device(args.device),
     )
     limits = {"greedy, all words end at once": 0.2, "beam search of width 3, 33 steps": 3.0}
     print(report("Decoding of 64 words", seconds, "greedy, 33 steps", limits))

@@ -28,7 +28,7 @@ import hashlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -147,7 +147,7 @@ def stage_tensors(parts: Iterable[nn.Module], convolutions: list[Convolution]) -
     return names[1:]
 
 
-def read_convolutions(graph) -> list[Convolution]:
+def read_convolutions(graph: Any) -> list[Convolution]:
     """The convolutions of an ONNX graph in its order; a bias may be added by a node of its own."""
     from onnx.numpy_helper import to_array
 
@@ -162,7 +162,7 @@ def read_convolutions(graph) -> list[Convolution]:
     return found
 
 
-def largest_difference(backbone: nn.Module, model, tensors: Iterable[str], size: tuple[int, int]) -> float:
+def largest_difference(backbone: nn.Module, model: Any, tensors: Iterable[str], size: tuple[int, int]) -> float:
     """Between the backbone's outputs and the ONNX graph's ``tensors``, on noise of a size that 32 does not divide."""
     image = noise(size)
     expected = run_graph(model, tensors, image)
@@ -179,7 +179,7 @@ def noise(size: tuple[int, int]) -> torch.Tensor:
     return torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
 
 
-def run_graph(model, tensors: Iterable[str], image: torch.Tensor) -> list[np.ndarray]:
+def run_graph(model: Any, tensors: Iterable[str], image: torch.Tensor) -> list[np.ndarray]:
     """The graph's ``tensors`` for an image, by ONNX Runtime."""
     import onnx
     import onnxruntime
@@ -251,7 +251,7 @@ def build_reader(cfg: CfgNode, *, ctc: bool) -> tuple[nn.Module, list[nn.Module]
     return backbone, backbone.parts, (48, 101)
 
 
-def fill_ctc(reader: ReaderBackbone, model, charset: Charset, size: tuple[int, int]) -> float:
+def fill_ctc(reader: ReaderBackbone, model: Any, charset: Charset, size: tuple[int, int]) -> float:
     """Copy neck and classifier; returns the largest difference between both networks' logits on noise."""
     fill_neck(reader.encoder.context, model)
     fill_classifier(reader.decoder, model, charset)

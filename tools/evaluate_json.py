@@ -17,9 +17,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dld_spotter.command_line import says_mistakes
 from dld_spotter.evaluation.ground_truth import GroundTruth, read_ground_truth
 from dld_spotter.evaluation.icdar import LAYOUTS
-from dld_spotter.evaluation.lexicon import load_lexicon
+from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon
 from dld_spotter.evaluation.protocol import LEXICON_RULES, Protocol
 from dld_spotter.evaluation.scoring import TASKS, evaluate_words
 from dld_spotter.evaluation.submission import read_predictions
@@ -68,15 +69,12 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@says_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the scores; 0, or 1 after one sentence on what is wrong with the input."""
     args = get_parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    try:
-        evaluate(args)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    evaluate(args)
     return 0
 
 
@@ -118,7 +116,7 @@ def find_ground_truth(path_or_name: str, layout: str | None) -> tuple[GroundTrut
     return read_ground_truth(metadata.json_file, layout), dict(metadata.get("lexicons", {}))
 
 
-def find_lexicon(entry: str, known: dict[str, str]):
+def find_lexicon(entry: str, known: dict[str, str]) -> tuple[str, Lexicon | ImageLexicons | None]:
     """(name, word list) of one --lexicon: "none", a known name, NAME=PATH, or a path."""
     if entry == "none":
         return entry, None

@@ -32,7 +32,7 @@ from detectron2.utils.env import seed_all_rng
 from detectron2.utils.logger import setup_logger
 
 from dld_spotter import Charset, load_cfg
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.command_line import ConfigArgumentParser, says_mistakes
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.loader import build_record_loader
 from dld_spotter.data.text_json import register_custom, require_dataset
@@ -46,7 +46,7 @@ from dld_spotter.engine.selector_fitting import (
     fit_selector,
     measure_scale_losses,
 )
-from dld_spotter.engine.spotting_losses import measure_spotting_losses
+from dld_spotter.engine.spotting_errors import measure_spotting_errors
 from dld_spotter.engine.weights_file import read_checkpoint, write_whole
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.text_evaluator import registered_truth
@@ -86,15 +86,12 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@says_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Fit and save; 0, or 1 after one sentence on what is wrong."""
     args = get_parser().parse_args(argv)
     setup_logger(name="dld_spotter")
-    try:
-        fit(args)
-    except (OSError, ValueError, KeyError) as error:
-        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        return 1
+    fit(args)
     return 0
 
 
@@ -196,7 +193,7 @@ def load_or_measure(cfg: CfgNode, args: argparse.Namespace, model: DLDSpotter, r
         losses = measure_scale_losses(model, loader, len(batches))
     else:
         spotting = Charset.load(cfg.MODEL.TEXT.CHARSET), Protocol.from_cfg(cfg)
-        losses = measure_spotting_losses(model, loader, registered_truth(args.data_set), *spotting, len(batches))
+        losses = measure_spotting_errors(model, loader, registered_truth(args.data_set), *spotting, len(batches))
     args.output.mkdir(parents=True, exist_ok=True)
     content = {"key": key, "lost": losses.lost, "units": losses.units}
     write_whole(path, lambda stream: torch.save(content, stream))

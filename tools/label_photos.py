@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.command_line import ConfigArgumentParser, says_mistakes
 from dld_spotter.data.text_writer import TextJsonWriter
 from dld_spotter.photo_sources import to_photos
 from dld_spotter.predictor import TextPredictor
@@ -43,15 +43,12 @@ def build_parser() -> ConfigArgumentParser:
     return parser
 
 
+@says_mistakes
 def main(argv: list[str] | None = None) -> int:
     """Label; returns 0, or 1 if anything failed."""
     args = build_parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    try:
-        return int(label(args) > 0)
-    except (KeyError, OSError, ValueError) as error:
-        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        return 1
+    return int(label(args) > 0)
 
 
 def label(args: argparse.Namespace) -> int:

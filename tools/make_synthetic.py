@@ -13,10 +13,10 @@ Words of another language (one a line; for Chinese and Japanese, bring fonts wit
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dld_spotter.command_line import says_mistakes
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.synthetic.coverage import Coverage, characters_of, describe_characters, match_fonts
 from dld_spotter.data.synthetic.fonts import FontFace, find_faces
@@ -64,6 +64,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@says_mistakes
 def main(argv: list[str] | None = None) -> int:
     """Command line; see ``--help``."""
     parser = get_parser()
@@ -76,20 +77,16 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("no fonts or no words: give --sources (see tools/fetch_fonts.py), or --fonts and --words.")
     style = STYLES[args.style]
     style = style.resized(*args.size) if args.size else style
-    try:
-        words = read_lists(lists, english)
-        faces = find_faces(folders, args.split, () if english else characters_of(words))
-        if not english:
-            coverage = match_fonts(faces, words)
-            report(coverage)
-            faces, words = coverage.faces, coverage.words
-        source = SceneSource(faces, words, args.split, style, args.seed, english)
-        print(f"{len(faces)} fonts, {len(words)} words (of both splits)")
-        info = {"description": f"drawn scenes, style {args.style}, split {args.split}", "seed": args.seed}
-        path = generate_scenes(source, args.output, range(args.first, args.first + args.count), args.workers, info)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    words = read_lists(lists, english)
+    faces = find_faces(folders, args.split, () if english else characters_of(words))
+    if not english:
+        coverage = match_fonts(faces, words)
+        report(coverage)
+        faces, words = coverage.faces, coverage.words
+    source = SceneSource(faces, words, args.split, style, args.seed, english)
+    print(f"{len(faces)} fonts, {len(words)} words (of both splits)")
+    info = {"description": f"drawn scenes, style {args.style}, split {args.split}", "seed": args.seed}
+    path = generate_scenes(source, args.output, range(args.first, args.first + args.count), args.workers, info)
     print(f"{path}: images in {args.output / 'images'}")
     print(f"their characters: MODEL.TEXT.CHARSET {write_charset(args.output, words, faces)}")
     return 0

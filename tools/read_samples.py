@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from dld_spotter.analysis import CostModel
+from dld_spotter.command_line import says_mistakes
 from dld_spotter.drawing_files import Drawings
 from dld_spotter.image_io import ImageError
 from dld_spotter.modeling.spotter_parts import Workload
@@ -72,16 +73,13 @@ class Reader:
         return result, at_full, cost, seconds
 
 
+@says_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the samples; 0, or 1 with one sentence about each thing that is wrong."""
     args = get_parser().parse_args(argv)
     # Detectron2 calls something that new versions of torch warn of; it would stand among the words.
     logging.getLogger("torch.fx").setLevel(logging.ERROR)
-    try:
-        return int(not read_all(args))
-    except (KeyError, OSError, ValueError) as error:
-        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        return 1
+    return int(not read_all(args))
 
 
 def read_all(args: argparse.Namespace) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path
 from dld_spotter import load_cfg
 from dld_spotter.analysis.failure_sheet import choose_failures, draw_sheet
 from dld_spotter.analysis.failures import CHOSEN, FailureReport, find_failures
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.command_line import ConfigArgumentParser, says_mistakes
 from dld_spotter.results import write_image
 
 
@@ -40,18 +40,15 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@says_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the counts and write the files; 0, or 1 with one sentence about what is wrong."""
     args = get_parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")  # standard output is for the counts
-    try:
-        if args.drawn < 0 or (args.limit is not None and args.limit < 1):
-            raise ValueError("--limit must be 1 or more, --drawn 0 or more.")
-        report = find_failures(load_cfg(args.config_file, args.opts), args.data_set, args.limit)
-        write_report(report, args.output, args.drawn)
-    except (OSError, ValueError, KeyError) as error:
-        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        return 1
+    if args.drawn < 0 or (args.limit is not None and args.limit < 1):
+        raise ValueError("--limit must be 1 or more, --drawn 0 or more.")
+    report = find_failures(load_cfg(args.config_file, args.opts), args.data_set, args.limit)
+    write_report(report, args.output, args.drawn)
     print(format_report(report))
     return 0
 

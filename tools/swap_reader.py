@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dld_spotter.command_line import says_mistakes
 from dld_spotter.engine.weights_file import check_weights, read_checkpoint, write_whole
 
 READER = "roi_heads.text_head."
@@ -64,15 +65,12 @@ def reader_parts(names: Iterable[str]) -> set[str]:
     return {name.removeprefix(prefix).split(".")[0] for name in names if name.startswith(prefix)}
 
 
+@says_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the checkpoint; 0, or 1 after one sentence about what is wrong."""
     args = get_parser().parse_args(argv)
-    try:
-        joined = swap(read_weights(args.detector), read_weights(args.reader))
-        write_whole(args.output, lambda stream: torch.save({"model": joined}, stream))
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    joined = swap(read_weights(args.detector), read_weights(args.reader))
+    write_whole(args.output, lambda stream: torch.save({"model": joined}, stream))
     print(f"{args.output}: {len(joined)} weights; the reader has {', '.join(sorted(reader_parts(joined)))}")
     return 0
 

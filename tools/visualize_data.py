@@ -28,10 +28,11 @@ from detectron2.utils.logger import setup_logger
 from tqdm import tqdm
 
 from dld_spotter import Charset, load_cfg
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.command_line import ConfigArgumentParser, says_mistakes
 from dld_spotter.data.loader import build_text_train_loader
 from dld_spotter.data.text_json import register_custom, require_dataset
 from dld_spotter.image_io import ImageError, read_image
+from dld_spotter.results import write_image
 from dld_spotter.visualizer import TextVisualizer
 
 BASE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "Base-TextSpotter.yaml"
@@ -56,15 +57,12 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@says_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the pictures; 0, or 1 where something could not be drawn."""
     args = get_parser().parse_args(argv)
     setup_logger(name="dld_spotter")
-    try:
-        return visualize(args)
-    except (OSError, ValueError, KeyError) as error:
-        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        return 1
+    return visualize(args)
 
 
 def visualize(args: argparse.Namespace) -> int:
@@ -74,7 +72,6 @@ def visualize(args: argparse.Namespace) -> int:
     if args.num < 1 or not cfg.DATASETS.TRAIN:
         raise ValueError(f"nothing to draw: --num is {args.num}, the data sets are {cfg.DATASETS.TRAIN} (--dataset).")
     output = Path(args.output_dir)
-    output.mkdir(parents=True, exist_ok=True)
     drawn, failures = [], 0
     pictures = annotated_pictures(cfg) if args.source == "annotation" else loader_pictures(cfg)
     for number, (name, picture) in enumerate(tqdm(islice(pictures, args.num), unit="picture", disable=None)):
@@ -82,11 +79,11 @@ def visualize(args: argparse.Namespace) -> int:
             print(f"error: {picture}", file=sys.stderr)
             failures += 1
             continue
-        write_image(output / f"{number:04d}_{Path(name).stem}.jpg", picture)
+        write_image(output / f"{number:04d}_{Path(name).stem}.jpg", picture[:, :, ::-1])
         if args.sheet:
             drawn.append(fit_into_cell(picture))
     if drawn:
-        write_image(output / "sheet.png", contact_sheet(drawn))
+        write_image(output / "sheet.png", contact_sheet(drawn)[:, :, ::-1])
     return int(failures > 0)
 
 
@@ -133,11 +130,6 @@ def contact_sheet(cells: Sequence[np.ndarray]) -> np.ndarray:
         y, x = number // columns * height, number % columns * width
         sheet[y : y + CELL[0], x : x + CELL[1]] = cell
     return sheet
-
-
-def write_image(path: Path, rgb: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), rgb[:, :, ::-1]):
-        raise OSError(f"{path} could not be written.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Timing of compared things in turns, and the inputs that the benchmarks share."""
+"""The inputs that the benchmarks share, and their report."""
 
-import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,26 +10,14 @@ from detectron2.structures import Instances, PolygonMasks
 from detectron2.utils.events import EventStorage
 
 from dld_spotter.data.charset import Charset
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.structures import WordPolygons
-
-
-def take_turns(jobs: dict[str, Callable[[], object]], repeats: int) -> dict[str, np.ndarray]:
-    """Seconds of each job, run one after the other ``repeats`` times after one warm-up round."""
-    seconds = {name: [] for name in jobs}
-    for round_index in range(repeats + 1):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            if round_index:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: np.array(values) for name, values in seconds.items()}
 
 
 def report(title: str, seconds: dict[str, np.ndarray], base: str, limits: dict[str, float]) -> str:
     """Each job's median and quartiles, and the median of its ratio to the base, round by round, as lines of text.
 
-    Args:
-        limits: largest ratio that was promised, by job.
+    ``limits`` has the largest ratio that was promised, by job.
     """
     lines = [title]
     for name, values in seconds.items():
@@ -49,7 +37,7 @@ def drawn_words(count: int, size: tuple[int, int], charset: Charset, seed: int =
     x, y = rng.uniform(0, size[1] - width), rng.uniform(0, size[0] - height)
     outlines = np.stack([x, y, x + width, y, x + width, y + height, x, y + height], axis=1)
     words = Instances(size)
-    words.gt_masks = WordPolygons.from_list(outlines)
+    words.gt_masks = WordPolygons.from_list(list(outlines))
     words.gt_boxes = words.gt_masks.get_bounding_boxes()
     words.gt_classes = torch.zeros(count, dtype=torch.long)
     letters = list("abcdefghijklmnopqrstuvwxyz0123456789")
@@ -82,12 +70,13 @@ def plain_mask_rcnn(cfg: CfgNode) -> CfgNode:
     return plain
 
 
-def forced(model: torch.nn.Module, index: int) -> torch.nn.Module:
+def forced(model: DLDSpotter, index: int) -> DLDSpotter:
     """The model with every image's choice forced to one candidate, so that runs compare."""
     if model.selector is not None:
-        model.selector.classify.weight.data.zero_()
-        model.selector.classify.bias.data = torch.full_like(model.selector.classify.bias, -1e4)
-        model.selector.classify.bias.data[index] = 1e4
+        classify: Any = model.selector.classify
+        classify.weight.data.zero_()
+        classify.bias.data = torch.full_like(classify.bias, -1e4)
+        classify.bias.data[index] = 1e4
     return model
 
 

@@ -34,8 +34,7 @@ def choose_failures(failures: Sequence[Failure], most: int) -> list[Failure]:
 def crop_failure(image: np.ndarray, failure: Failure) -> np.ndarray:
     """The word with its surroundings and outline, as large as it fits into a cell, on grey: (*CELL, 3) uint8.
 
-    Args:
-        image: (H, W, 3) in RGB order.
+    The image is (H, W, 3) in RGB order.
     """
     polygon = np.array(failure.polygon)
     (left, top), (right, bottom) = polygon.min(axis=0), polygon.max(axis=0)

@@ -93,6 +93,7 @@ def sort_image(
     Args:
         image: its annotated and its read words.
         protocol: the rules.
+        file_name: of the image, as the report shows it.
         scale: at which it was read; at 1 there is no resolution to blame, and nothing is a failure of selection.
         in_true_place: G entries, what each annotated word was read as by reader (STUDENT, TEACHER, ...).
 
@@ -173,6 +174,7 @@ def assign_readings(image: ImageWords, record: Mapping, texts: Mapping[str, Sequ
     The mapper drops words that it cannot use and tells no names, so that its targets are recognised by their places.
 
     Args:
+        image: its annotated and its read words.
         record: mapped, with "instances" (``gt_masks``, ``gt_text``), "height" and "width".
         texts: by reader, N texts of the readable words.
     """

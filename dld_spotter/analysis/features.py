@@ -31,7 +31,8 @@ def feature_distance(student: Tensor, teacher: Tensor) -> Tensor:
     square of the value here is the word's share of L_roi or L_con.
 
     Args:
-        student, teacher: (R, ...), such as RoI features (R, C, rows, columns) or contextual ones (R, N, D).
+        student: (R, ...), such as RoI features (R, C, rows, columns) or contextual ones (R, N, D).
+        teacher: likewise.
 
     Returns:
         (R,) float32.
@@ -65,6 +66,8 @@ def measure_distances(
         measure_distances(spotter, spotter, loader, lambda images: [0.5] * len(images))
 
     Args:
+        teacher: sees full resolution.
+        student: sees the chosen scale.
         batches: mapped records with "instances".
         choose_scales: of normalised images at full resolution, such as ``DLDSpotter.choose_scales``.
     """
@@ -85,4 +88,5 @@ def measure_distances(
     if not roi:
         return FeatureDistances(0.0, 0.0, 0)
     distances = torch.stack([torch.cat(roi), torch.cat(context)])
-    return FeatureDistances(*distances.mean(dim=1).tolist(), distances.shape[1])
+    roi_mean, context_mean = distances.mean(dim=1).tolist()
+    return FeatureDistances(roi_mean, context_mean, distances.shape[1])

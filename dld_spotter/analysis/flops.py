@@ -11,6 +11,7 @@ an image holds is therefore given (``Workload``), and a count needs neither weig
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import torch
 from detectron2.structures import ImageList
@@ -64,7 +65,7 @@ class LSTMCounter(TorchFunctionMode):
         self.counter = counter
         self.multiply_adds = 0
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         if func is not torch.lstm or isinstance(args[1], Tensor):  # the latter is a packed sequence
             return func(*args, **kwargs)
@@ -133,7 +134,8 @@ class CostModel:
     """
 
     def __init__(self, model: nn.Module, work: Workload):
-        student, teacher, selector = model, None, None
+        student: Any = model
+        teacher, selector = None, None
         self.scales: tuple[float, ...] = (1.0,)
         if isinstance(model, DLDSpotter):
             student, teacher, selector = model.student, model.teacher, model.selector
@@ -143,19 +145,18 @@ class CostModel:
                 f"{type(student).__name__} cannot be counted: it is no Spotter. Known are MODEL.META_ARCHITECTURE "
                 "DLDSpotter and the spotters that MODEL.DLD.SPOTTER can name."
             )
-        require(student, CountableSpotter, "its costs cannot be counted")
+        countable = require(student, CountableSpotter, "its costs cannot be counted")  # type: ignore[type-abstract]
         self.work = work
-        self.parts = dict(student.cost_parts)
-        self._student = _on_meta(student)
-        self._teacher = _on_meta(teacher) if teacher is not None else self._student
+        self.parts = dict(countable.cost_parts)
+        self._student: Any = _on_meta(student)  # a Spotter and a CountableSpotter
+        self._teacher: Any = _on_meta(teacher) if teacher is not None else self._student
         self._selector = _on_meta(selector) if selector is not None else None
         self._counted: dict[tuple, dict[str, int]] = {}
 
     def student(self, size: Size, scale: float, work: Workload | None = None) -> dict[str, int]:
         """Multiply-adds by part of the student at a scale of the network's input ``size``, without the selector.
 
-        Args:
-            work: in place of the cost model's own.
+        ``work`` counts in place of the cost model's own.
         """
         return self._spot(self._student, size, scale, work)
 
@@ -165,12 +166,13 @@ class CostModel:
 
     def selector(self, size: Size) -> int:
         """Multiply-adds of the selector, which sees the full resolution; 0 without one."""
-        if self._selector is None:
+        selector = self._selector
+        if selector is None:
             return 0
         images = self._images(size)
-        key = (self._selector, *images.tensor.shape)
+        key = (selector, *images.tensor.shape)
         if key not in self._counted:
-            self._counted[key] = count_multiply_adds(lambda: self._selector(images), self._selector, {})
+            self._counted[key] = count_multiply_adds(lambda: selector(images), selector, {})
         return sum(self._counted[key].values())
 
     def inference(self, size: Size, scale: float, work: Workload | None = None) -> dict[str, int]:
@@ -182,7 +184,7 @@ class CostModel:
         selector = sum(p.numel() for p in self._selector.parameters()) if self._selector is not None else 0
         return count_parameters(self._student, self.parts) | {SELECTOR: selector}
 
-    def _spot(self, spotter: Spotter, size: Size, scale: float, work: Workload | None) -> dict[str, int]:
+    def _spot(self, spotter: Any, size: Size, scale: float, work: Workload | None) -> dict[str, int]:
         work = work or self.work
         images = rescale_images(self._images(size), scale)
         key = (spotter, work, *images.tensor.shape)

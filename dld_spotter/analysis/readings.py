@@ -8,6 +8,7 @@ import platform
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -164,13 +165,13 @@ def measure_readings(cfg: CfgNode, data_set: str, limit: int | None = None) -> R
         data_set: registered, or in DATASETS.CUSTOM.
         limit: only so many of its first images; None for all.
     """
-    model = load_model(cfg)
+    model: Any = load_model(cfg)
     costs = CostModel(model, Workload(min(Workload.proposals, cfg.MODEL.RPN.POST_NMS_TOPK_TEST)))
     charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
     images = []
     with inference_context(model), torch.no_grad():
         for record in annotated_records(cfg, data_set, limit):
-            (output,), seconds = timed(lambda record=record: model([record]), model.device)
+            (output,), seconds = timed(partial(model, [record]), model.device)
             scale, size = float(output.get("scale", 1.0)), tuple(record["image"].shape[-2:])
             images.append(
                 ImageReading(

@@ -1,26 +1,23 @@
 """Seconds and memory of computations, as measured."""
 
-import statistics
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
+
+CPU = torch.device("cpu")
 
 Job = Callable[[], object]
 Result = TypeVar("Result")
 
 
-def median_seconds(jobs: Mapping[Hashable, Job], repeats: int, device: torch.device) -> dict[Hashable, float]:
-    """The median time of each job after one warm-up; they take turns, so that a slow minute slows all of them."""
-    seconds: dict[Hashable, list[float]] = {name: [] for name in jobs}
-    for turn in range(repeats + 1):
-        for name, job in jobs.items():
-            taken = timed(job, device)[1]
-            if turn > 0:
-                seconds[name].append(taken)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+def take_turns(jobs: Mapping[str, Job], repeats: int, device: torch.device = CPU) -> dict[str, np.ndarray]:
+    """The (repeats,) seconds of each job after a warm-up; they take turns, so that a slow minute slows all of them."""
+    rounds = [[timed(job, device)[1] for job in jobs.values()] for _ in range(repeats + 1)]
+    return dict(zip(jobs, np.array(rounds[1:]).reshape(repeats, -1).T, strict=True))
 
 
 def timed(job: Callable[[], Result], device: torch.device) -> tuple[Result, float]:

@@ -1,6 +1,7 @@
 """Costs over images: by part, of each scale relative to the teacher, and of the scales that the selector chose."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from detectron2.evaluation import inference_context
@@ -18,7 +19,7 @@ def choose_scales(model: nn.Module, batch: list[dict]) -> list[tuple[Size, float
         model: a DLDSpotter or a Spotter.
         batch: records with "image".
     """
-    spotter = model.student if isinstance(model, DLDSpotter) else model
+    spotter: Any = model.student if isinstance(model, DLDSpotter) else model
     with inference_context(model):
         images = spotter.preprocess_image(batch)
         chosen = model.choose_scales(images) if isinstance(model, DLDSpotter) else [1.0] * len(batch)

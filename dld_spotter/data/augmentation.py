@@ -6,6 +6,8 @@ comes from NumPy's global generator, which the training loader seeds for every d
 
 # ruff: noqa: NPY002 (the global generator is Detectron2's convention)
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from detectron2.config import CfgNode as CN
@@ -48,7 +50,7 @@ class TextAugInput(T.AugInput):
 
     def transform(self, tfm: T.Transform) -> None:
         """Transform the image and the outlines in place."""
-        self.image = tfm.apply_image(self.image)
+        self.image: np.ndarray = tfm.apply_image(self.image)
         # Not tfm.apply_polygons: Detectron2's crop splits and drops polygons there, and the words' order is lost.
         self.polygons = [tfm.apply_coords(polygon.copy()) for polygon in self.polygons]
         self.characters = [
@@ -102,7 +104,7 @@ class WordCrop(T.Augmentation):
         if len(boxes):
             crops = np.stack([left, top, right, bottom], axis=1)[:, None]  # (tries, 1, 4)
             inside = (boxes[:, :2] >= crops[..., :2]) & (boxes[:, 2:] <= crops[..., 2:])
-            good &= inside.all(axis=2).any(axis=1)
+            good &= inside.all(axis=2).any(axis=1)  # type: ignore[call-overload]
         if not good.any():
             return T.NoOpTransform()
         first = good.argmax()
@@ -153,7 +155,13 @@ class ResizeRotate(T.Augmentation):
         max_angle: degrees; the rotation is uniform in [-max_angle, max_angle].
     """
 
-    def __init__(self, short_edge_length, max_size: int, sample_style: str = "choice", max_angle: float = 0.0):
+    def __init__(
+        self,
+        short_edge_length: int | Sequence[int],
+        max_size: int,
+        sample_style: str = "choice",
+        max_angle: float = 0.0,
+    ):
         super().__init__()
         if isinstance(short_edge_length, int):
             short_edge_length = (short_edge_length,) * (2 if sample_style == "range" else 1)
@@ -242,7 +250,8 @@ def build_augmentations(cfg: CN, is_train: bool) -> list[T.Augmentation]:
         augmentations.append(WordCrop(crop.PROBABILITY, crop.MIN_RATIO))
     if any(cfg.INPUT.COLOR_JITTER):
         # Before the rotation, whose black corners then stay black and do not darken the mean grey.
-        augmentations.append(ColorJitter(*cfg.INPUT.COLOR_JITTER, cfg.INPUT.FORMAT))
+        brightness, contrast, saturation = cfg.INPUT.COLOR_JITTER
+        augmentations.append(ColorJitter(brightness, contrast, saturation, cfg.INPUT.FORMAT))
     size = (cfg.INPUT.MIN_SIZE_TRAIN, cfg.INPUT.MAX_SIZE_TRAIN, cfg.INPUT.MIN_SIZE_TRAIN_SAMPLING)
     augmentations.append(ResizeRotate(*size, max_angle=cfg.INPUT.ROTATION))
     return augmentations

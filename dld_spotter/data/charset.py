@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +74,7 @@ class Charset:
         return len(self.characters) + NUM_SPECIAL
 
     @cached_property
-    def _fold(self):
+    def _fold(self) -> Callable[[str], str]:
         joined = "".join(self.characters)
         has_lower, has_upper = joined.upper() != joined, joined.lower() != joined
         if has_lower and not has_upper:

@@ -90,7 +90,9 @@ def report_unreadable(name: str, records: Iterable[dict], policy: WordPolicy) ->
     Raises:
         ValueError: there are such words, and the policy is "error".
     """
-    total, counts, examples = 0, Counter(), {}
+    total = 0
+    counts: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     obstacle = lru_cache(maxsize=2**16)(policy.obstacle)  # large sets repeat their words
     for record in records:
         for annotation in record.get("annotations", ()):
@@ -204,18 +206,18 @@ class TextDatasetMapper:
     def _targets(self, inputs: TextAugInput, texts: list[str], roles: np.ndarray) -> Instances:
         """The words that are left, as the model's targets; ``texts`` and ``roles`` stand beside the outlines."""
         thickness = np.array([min(cv2.minAreaRect(p.astype(np.float32))[1]) for p in inputs.polygons])
-        roles = np.where(thickness < self.min_size, Role.IGNORE, roles)
+        roles = np.where(thickness < self.min_size, np.array(Role.IGNORE, dtype=object), roles)
         kept = np.flatnonzero(thickness >= _THINNEST)
-        read = [i for i in kept if roles[i] is Role.READ]
+        read = np.array([i for i in kept if roles[i] is Role.READ], dtype=int)
         if self.is_train and 0 < self.max_words < len(read):
             read = np.random.choice(read, self.max_words, replace=False)  # noqa: NPY002 (seeded by the loader)
-        read = set(read)
+        chosen = set(read.tolist())
 
         instances = Instances(inputs.image.shape[:2])
         instances.gt_masks = WordPolygons.from_list([inputs.polygons[i] for i in kept])
         instances.gt_boxes = instances.gt_masks.get_bounding_boxes()
         instances.gt_classes = torch.zeros(len(kept), dtype=torch.long)
-        instances.gt_text = self.policy.charset.encode_rows([texts[i] if i in read else None for i in kept])
+        instances.gt_text = self.policy.charset.encode_rows([texts[i] if i in chosen else None for i in kept])
         instances.gt_ignore = torch.tensor([roles[i] is Role.IGNORE for i in kept], dtype=torch.bool)
         if any(boxes is not None for boxes in inputs.characters):
             instances.gt_characters = CharacterBoxes.from_list([inputs.characters[i] for i in kept])

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,6 +30,7 @@ def build_text_train_loader(cfg: CN, mapper: Callable[[dict], dict] | None = Non
     draws one at random. DATALOADER.ASPECT_RATIO_GROUPING has no effect, since the random crop decides the aspect ratio.
 
     Args:
+        cfg: with DATASETS.TRAIN, SOLVER.IMS_PER_BATCH, DATALOADER and SEED.
         mapper: takes a record; by default a TextDatasetMapper.
         start_iter: the iteration that the first batch is for.
 
@@ -70,7 +72,10 @@ def build_text_test_loader(
     """A loader over one data set in its order, each process taking its share.
 
     Args:
+        cfg: of the model that reads the images.
+        dataset_name: a registered data set.
         mapper: takes a record; by default a TextDatasetMapper.
+        batch_size: images a batch.
         keep_annotations: whether the batches hold "instances" targets (to read ground-truth boxes).
     """
     register_custom(cfg)
@@ -90,8 +95,13 @@ def build_record_loader(records: Sequence[dict], batches: Sequence[Sequence[int]
     """A loader of these batches of indices, each a list of records; indexing ``records`` reads and maps an image."""
     _make_opencv_forkable(workers)
     # A generator of its own: else the loader would draw from the global one.
-    options = {"num_workers": workers, "collate_fn": trivial_batch_collator, "generator": torch.Generator()}
-    return DataLoader(records, batch_sampler=batches, **options)
+    options: dict[str, Any] = {
+        "batch_sampler": batches,
+        "num_workers": workers,
+        "collate_fn": trivial_batch_collator,
+        "generator": torch.Generator(),
+    }
+    return DataLoader(records, **options)  # type: ignore[arg-type]  # any sequence will do
 
 
 def load_training_records(cfg: CN) -> list[dict]:
@@ -158,7 +168,7 @@ class SeededBatchSampler(Sampler):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         first = self.start_iter * self.total_batch_size + self.rank * self.batch_size
-        epoch, order = None, None
+        epoch, order = -1, np.empty(0, dtype=int)
         while True:
             batch = []
             for draw in range(first, first + self.batch_size):
@@ -179,12 +189,12 @@ class SeededDataset(Dataset):
         seed: of the whole run.
     """
 
-    def __init__(self, records: Dataset, mapper: Callable[[dict], dict], seed: int):
+    def __init__(self, records: Sequence[dict] | Dataset, mapper: Callable[[dict], dict], seed: int):
         self.records, self.seed = records, seed
         self.mapper = PicklableWrapper(mapper)
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.records)  # type: ignore[arg-type]  # torch leaves it out of Dataset
 
     def __getitem__(self, item: tuple[int, int]) -> dict:
         index, draw = item
@@ -193,7 +203,7 @@ class SeededDataset(Dataset):
 
 
 @contextlib.contextmanager
-def random_state_of(key: tuple[int, ...]):
+def random_state_of(key: tuple[int, ...]) -> Iterator[None]:
     """Inside, the global generators of Python, NumPy and torch (CPU) start from ``key``.
 
     Afterwards they go on from where they were before.

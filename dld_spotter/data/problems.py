@@ -3,7 +3,8 @@
 import re
 import reprlib
 from collections import Counter
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
@@ -72,9 +73,14 @@ class Problems:
     def warning(self, kind: str, message: str, image: Any = None, annotation: Any = None) -> None:
         self.add("warning", kind, message, image, annotation)
 
-    def guard(self, kind: str, image: Any = None, annotation: Any = None) -> "Guard":
+    @contextmanager
+    def guard(self, kind: str, image: Any = None, annotation: Any = None) -> Iterator[None]:
         """A block of code that reads one entry; whatever it raises is counted, and the code after the block goes on."""
-        return Guard(self, kind, image, annotation)
+        try:
+            yield
+        except Exception as error:  # files of others make code raise nearly anything
+            found = error if isinstance(error, Unusable) else Unusable(kind, _describe(error))
+            self.add(found.severity, found.kind, f"{str(found).rstrip('.')}; left out.", image, annotation)
 
     def report(self) -> str:
         """How many problems of each kind there are, errors first, each with those that were kept; a line each."""
@@ -89,29 +95,6 @@ class Problems:
 
     def of(self, severity: Severity) -> list[Problem]:
         return [problem for problem in self.kept if problem.severity == severity]
-
-
-class Guard:
-    """Turns any exception of a block into a problem; files of others make code raise nearly anything."""
-
-    __slots__ = ("_problems", "_kind", "_where")
-
-    def __init__(self, problems: Problems, kind: str, image: Any, annotation: Any):
-        self._problems = problems
-        self._kind = kind
-        self._where = (image, annotation)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        found = error if isinstance(error, Unusable) else Unusable(self._kind, _describe(error))
-        self._problems.add(found.severity, found.kind, f"{str(found).rstrip('.')}; left out.", *self._where)
-        return True
 
 
 def _describe(error: Exception) -> str:

@@ -107,6 +107,7 @@ def decode_text(data: bytes, name: str, warn: Callable[[str], None] | None = Non
     """UTF-8 with or without a byte order mark, or UTF-16 or UTF-32 with one. Line ends become "\\n".
 
     Args:
+        data: the content of the file.
         name: of the file, for messages.
         warn: called with a message where the text is none of these and is taken as Windows-1252 (as Latin-1 if it has
             bytes that Windows-1252 lacks). Without it such a text is an error.

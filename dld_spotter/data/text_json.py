@@ -48,6 +48,7 @@ def load_text_json(
     without text (they become don't care), outlines without an area or wholly outside and repeated words (left out).
 
     Args:
+        json_file: in the format of datasets/README.md.
         image_root: the folder that ``file_name`` is relative to. Without it no image needs to be there, and the
             records' file names stay relative.
         as_annotated: the same words, but with their outlines as they stand in the file, neither turned, repaired nor
@@ -99,6 +100,8 @@ def check_text_json(
     """Everything that is wrong or notable in a text JSON, without stopping at the first.
 
     Args:
+        json_file: in the format of datasets/README.md.
+        image_root: the folder that ``file_name`` is relative to.
         charset: report the words with characters outside this set.
         max_length: report the words with more characters.
         read_images: decode every image, and compare its size with the JSON's.
@@ -121,6 +124,9 @@ def register_text_json(name: str, json_file: str, image_root: str, lexicons: dic
     """Make a text JSON known to Detectron2 under a name; nothing is read before it is used.
 
     Args:
+        name: of the data set.
+        json_file: in the format of datasets/README.md.
+        image_root: the folder that ``file_name`` is relative to.
         lexicons: lexicon ("strong", "weak", "generic", "full") -> its file, or folder for "strong".
 
     Raises:
@@ -240,7 +246,7 @@ def _check_words(record: dict, charset: Charset | None, max_length: int | None, 
             continue
         where = (record["file_name"], word["id"])
         unknown = charset.unknown(word["text"]) if charset is not None else []
-        if unknown:
+        if charset is not None and unknown:
             message = f"'{word['text']}' has characters {unknown} that are not in {charset.source}."
             problems.warning("unknown_characters", message, *where)
         if max_length is not None and len(word["text"]) > max_length:

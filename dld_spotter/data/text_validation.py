@@ -3,6 +3,7 @@
 import os
 import posixpath
 from collections.abc import Sequence
+from typing import Any
 
 from detectron2.structures import BoxMode
 
@@ -94,8 +95,7 @@ def word_records(
 ) -> list[dict]:
     """The words of one image in the form of Detectron2's records; mended, or left out where they cannot be.
 
-    Args:
-        as_annotated: the same words, but with their outlines as they stand in the file.
+    ``as_annotated``: the same words, but with their outlines as they stand in the file.
     """
     words: list[dict] = []
     seen: set[tuple] = set()
@@ -122,7 +122,7 @@ def word_records(
 
 def _flat_outline(annotation: dict, problems: Problems, where: Place) -> list[float]:
     """x1, y1, x2, y2, ... of a word; the box's corners where there is no segmentation."""
-    parts = annotation.get("segmentation")
+    parts: Any = annotation.get("segmentation")
     if is_empty(parts):
         x, y, width, height = annotation["bbox"]
         return [x, y, x + width, y, x + width, y + height, x, y + height]
@@ -177,7 +177,8 @@ def _is_plain(flat: list, width: int, height: int) -> bool:
 
 def _mend_text(annotation: dict, problems: Problems, where: Place) -> tuple[str, bool]:
     """The word without outer blanks, and whether it is don't care; then a text that cannot be used is empty."""
-    text, ignore = annotation.get("text"), is_dont_care(annotation)
+    text: Any = annotation.get("text")
+    ignore = is_dont_care(annotation)
     text = "" if ignore and text_problem(text) else clean_text(text)
     if not ignore and text in ("", DONT_CARE):
         kind = "empty_word" if text == "" else "unmarked_dont_care"

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +36,12 @@ class TextJsonWriter:
 
     def __enter__(self) -> "TextJsonWriter":
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        options = {"mode": "w+", "encoding": "utf-8", "dir": self.path.parent, "prefix": f".{self.path.name}."}
+        options: dict[str, Any] = {
+            "mode": "w+",
+            "encoding": "utf-8",
+            "dir": self.path.parent,
+            "prefix": f".{self.path.name}.",
+        }
         self._images = tempfile.NamedTemporaryFile(**options, delete=False)
         self._annotations = tempfile.TemporaryFile(**options)
         start = {"info": self.info, "categories": CATEGORIES}
@@ -60,9 +65,7 @@ class TextJsonWriter:
         self._append(self._annotations, annotation, self.num_annotations)
         return annotation["id"]
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         temporary = Path(self._images.name)
         try:
             if kind is None:
@@ -83,7 +86,7 @@ class TextJsonWriter:
             raise ValueError(f"{self.path}, {place}: {problem[1]}")
 
     @staticmethod
-    def _append(file, item: dict, number: int) -> None:
+    def _append(file: Any, item: dict, number: int) -> None:
         file.write((",\n" if number > 1 else "\n") + json.dumps(item, ensure_ascii=False, allow_nan=False))
 
 
@@ -93,6 +96,7 @@ def write_text_json(
     """Write one text JSON (the format is in datasets/README.md), all or nothing.
 
     Args:
+        path: of the file.
         images: dicts with file_name, height, width and mostly id.
         annotations: dicts with image_id, segmentation, text, ignore; id, category_id, iscrowd, bbox and area are
             filled in where missing.

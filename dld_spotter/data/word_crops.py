@@ -128,6 +128,7 @@ def pack_pages(
         crops: in the order in which they are laid out.
         size: (height, width) of a page.
         heights: least and greatest height of a crop on the page, in pixels.
+        generator: of the random choices.
         gap: pixels between two crops, at most; at random.
 
     Returns:
@@ -163,6 +164,10 @@ def write_pages(
     """Pack crops onto pages and write OUTPUT/images/NNNNN.jpg and OUTPUT/pages.json, in the project's format.
 
     Args:
+        crops: of words.
+        output: the folder.
+        size: as ``pack_pages`` takes it.
+        heights: likewise.
         rounds: how often every crop is shown, each time among others.
         seed: the same seed gives the same pages.
 

@@ -36,10 +36,7 @@ def read_word_list(path: str | os.PathLike) -> list[str]:
 def parse_word_list(content: bytes, place: str) -> list[str]:
     """The words of a list in any Unicode encoding that has a byte-order mark, or in UTF-8; blank lines are left out.
 
-    Text in no Unicode encoding is taken as Windows-1252, with a warning.
-
-    Args:
-        place: what the bytes are, for messages.
+    Text in no Unicode encoding is taken as Windows-1252, with a warning. Messages call the bytes ``place``.
 
     Raises:
         ValueError: a line holds a control character, such as a NUL; the message names the place and the line.

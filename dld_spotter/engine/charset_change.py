@@ -25,6 +25,7 @@ def keep_shared_rows(weights: dict[str, Any], model: nn.Module, buffer_name: str
 
     Args:
         weights: of the checkpoint, by name.
+        model: that gets the weights.
         buffer_name: the model's charset; the modules beside it are looked through.
         prefix: how names in the checkpoint begin beyond the model's.
 
@@ -35,7 +36,7 @@ def keep_shared_rows(weights: dict[str, Any], model: nn.Module, buffer_name: str
     expected = model.get_buffer(buffer_name)
     place = {code: row for row, code in enumerate(found)}
     pairs = [(row, place[code]) for row, code in enumerate(expected.tolist()) if code in place]
-    own, theirs = (torch.tensor(rows, dtype=torch.long) for rows in zip(*pairs, strict=True)) if pairs else (None, None)
+    own, theirs = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).unbind(dim=1)
     changed = []
     for name, leading in _sized_parameters(model, buffer_name):
         value = weights.get(prefix + name)
@@ -43,8 +44,7 @@ def keep_shared_rows(weights: dict[str, Any], model: nn.Module, buffer_name: str
             continue
         kept = model.state_dict()[name].detach().clone().to(value.dtype).cpu()
         kept[:leading] = value[:leading]
-        if pairs:
-            kept[own + leading] = value[theirs + leading]
+        kept[own + leading] = value[theirs + leading]
         weights[prefix + name] = kept
         changed.append(name)
     weights[prefix + buffer_name] = expected.clone()
@@ -68,10 +68,9 @@ def _sized_parameters(model: nn.Module, buffer_name: str) -> list[tuple[str, int
 
 def describe_difference(found: Tensor, expected: Tensor) -> str:
     """What distinguishes the characters of a checkpoint (code points) from the model's, in words."""
-    found, expected = ([chr(code) for code in codes.tolist()] for codes in (found, expected))
-    known, wanted = set(found), set(expected)
-    lacking = [c for c in found if c not in wanted]
-    added = [c for c in expected if c not in known]
+    known, wanted = (dict.fromkeys(map(chr, codes.tolist())) for codes in (found, expected))
+    lacking = [c for c in known if c not in wanted]
+    added = [c for c in wanted if c not in known]
     sizes = f"it has {len(found)}, the config {len(expected)}"
     if not lacking and not added:
         return f"{sizes}, the same ones in another order."

@@ -80,8 +80,7 @@ class TextCheckpointer(DetectionCheckpointer):
     def save(self, name: str, *, tag: bool = True, **extra: Any) -> None:
         """Write ``name``.pth with the model, the checkpointables and ``extra``.
 
-        Args:
-            tag: whether ``--resume`` shall go on from this file.
+        ``tag``: whether ``--resume`` shall go on from this file.
         """
         if not self.save_dir or not self.save_to_disk:
             return
@@ -162,7 +161,8 @@ class TextCheckpointer(DetectionCheckpointer):
         if "model" not in checkpoint:
             checkpoint = {"model": checkpoint}
         check_weights(checkpoint["model"], filename)
-        queries = parse_qs(self._parsed_url_during_load.query)
+        address: Any = self._parsed_url_during_load  # set by the parent's load()
+        queries = parse_qs(address.query)
         if queries.pop("matching_heuristics", ["False"]) == ["True"]:
             checkpoint["matching_heuristics"] = True
         if queries:
@@ -181,7 +181,7 @@ class TextCheckpointer(DetectionCheckpointer):
             checkpoint["model"] = kept
         return checkpoint
 
-    def _load_model(self, checkpoint: dict[str, Any]):
+    def _load_model(self, checkpoint: dict[str, Any]) -> Any:
         weights, foreign = checkpoint["model"], bool(checkpoint.keys() & {"__author__", "matching_heuristics"})
         self._check_charset(weights)
         incompatible = super()._load_model(checkpoint)  # takes "model" out of the checkpoint
@@ -242,8 +242,8 @@ class TextCheckpointer(DetectionCheckpointer):
         for name, expected in self.model.state_dict().items():
             if not name.endswith(CHARSET_SUFFIX):
                 continue
-            key = next((key for key in (name, f"module.{name}") if key in weights), None)
-            found = None if key is None else torch.as_tensor(weights[key])
+            key = next((key for key in (name, f"module.{name}") if key in weights), "")
+            found = torch.as_tensor(weights[key]) if key else None
             if found is None or (found.shape == expected.shape and torch.equal(found, expected.to(found))):
                 continue
             check_code_points(found, f"{self._file}: {key}")
@@ -274,5 +274,5 @@ def _read_tag(path: str) -> str:
         return stream.read(1000).decode(errors="replace").strip()
 
 
-def _some(names) -> str:
+def _some(names: Iterable[str]) -> str:
     return ", ".join(list(names)[:3]) + ", ..."

@@ -1,4 +1,4 @@
-"""What the trainer does beside its steps: the temperature, the best checkpoint, drawn samples."""
+"""What the trainer does beside its steps: the best checkpoint, drawn samples."""
 
 import logging
 import math
@@ -21,32 +21,12 @@ from dld_spotter.data.text_json import register_custom, require_dataset
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.engine.weights_file import read_checkpoint
 from dld_spotter.image_io import read_image
-from dld_spotter.modeling.dld.selector.gumbel import temperature_at
 from dld_spotter.visualizer import TextVisualizer
 
 logger = logging.getLogger(__name__)
 
 # Longest side of a sample in TensorBoard, pixels.
 _SAMPLE_SIZE = 1024
-
-
-class TemperatureSchedule(HookBase):
-    """tau = initial * decay ** epoch for the Gumbel-softmax of a model's resolution selector; logged by the model.
-
-    Args:
-        initial: tau in epoch 0.
-        decay: factor an epoch.
-        iterations_per_epoch: from the size of the training sets; a fraction is allowed.
-    """
-
-    def __init__(self, initial: float, decay: float, iterations_per_epoch: float):
-        self.initial = initial
-        self.decay = decay
-        self.iterations_per_epoch = iterations_per_epoch
-
-    def before_step(self) -> None:
-        epoch = int(self.trainer.iter / self.iterations_per_epoch)
-        unwrapped(self.trainer.model).temperature.fill_(temperature_at(epoch, self.initial, self.decay))
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -159,9 +139,8 @@ class DrawSamples(HookBase):
             self._draw()
 
     def _draw(self) -> None:
-        model = self.trainer.model
         # The other processes do not take part: the wrapper for several processes must not wait for them.
-        model = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+        model = unwrapped(self.trainer.model)
         with inference_context(model), torch.no_grad():
             for record in self.records:
                 instances = model([self.mapper(record)])[0]["instances"].to("cpu")

@@ -1,6 +1,8 @@
 """The neck and the classifier of a PP-OCR text recogniser's ONNX graph, as weights of ``CTCTextHead``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +16,11 @@ from dld_spotter.modeling.recognition.light_svtr import LightSVTR
 CHARACTERS_KEY = "character"
 
 
-def fill_neck(neck: LightSVTR, model) -> None:
+def fill_neck(neck: LightSVTR, model: Any) -> None:
     """Copy convolutions (normalisation folded), layer normalisations and linear layers, in the order of the graph.
 
     Args:
+        neck: that gets the weights.
         model: an ONNX model whose only average pooling stands before the neck.
 
     Raises:
@@ -25,14 +28,14 @@ def fill_neck(neck: LightSVTR, model) -> None:
     """
     constants, nodes = _neck_and_classifier(model)
     _fill((module for module in neck.modules() if isinstance(module, nn.Conv2d)), _convolutions(nodes, constants))
-    blocks = list(neck.blocks)
+    blocks: list[Any] = list(neck.blocks)
     norms = [norm for block in blocks for norm in (block.norm1, block.norm2)]
     _fill(iter([*norms, neck.norm]), _norms(nodes, constants))
     linears = [layer for b in blocks for layer in (b.attend, b.project, b.expand, b.compress)]
     _fill(iter(linears), list(_linears(nodes, constants))[:-1])
 
 
-def fill_classifier(decoder: CTCDecoder, model, charset: Charset) -> None:
+def fill_classifier(decoder: CTCDecoder, model: Any, charset: Charset) -> None:
     """Copy the rows of the blank and of the characters of a charset.
 
     Raises:
@@ -46,11 +49,10 @@ def fill_classifier(decoder: CTCDecoder, model, charset: Charset) -> None:
         decoder.classify.bias.copy_(torch.tensor(bias[rows]))
 
 
-def classifier_rows(model, charset: Charset, number: int) -> list[int]:
+def classifier_rows(model: Any, charset: Charset, number: int) -> list[int]:
     """Rows of the classifier for the blank and each character: line i of the metadata is row i + 1, the space the last.
 
-    Args:
-        number: of the classifier's rows.
+    The classifier has ``number`` rows.
 
     Raises:
         ValueError: the graph does not name its characters, or lacks some of the charset's.
@@ -68,12 +70,12 @@ def classifier_rows(model, charset: Charset, number: int) -> list[int]:
     return [0, *(row_of[c] for c in charset.characters)]
 
 
-def logits_name(model) -> str:
+def logits_name(model: Any) -> str:
     """The tensor that the graph's last softmax takes."""
     return next(node.input[0] for node in reversed(model.graph.node) if node.op_type == "Softmax")
 
 
-def _neck_and_classifier(model) -> tuple[dict[str, np.ndarray], list]:
+def _neck_and_classifier(model: Any) -> tuple[dict[str, np.ndarray], list]:
     from onnx.numpy_helper import to_array
 
     nodes = list(model.graph.node)
@@ -96,19 +98,20 @@ def _convolutions(nodes: list, constants: dict[str, np.ndarray]) -> Iterator[tup
 
 def _norms(nodes: list, constants: dict[str, np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     divided = {node.output[0] for node in nodes if node.op_type == "Div"}
-    for scale, shift in zip(nodes, nodes[1:], strict=False):
+    for scale, shift in pairwise(nodes):
         if scale.op_type == "Mul" and scale.input[0] in divided and shift.op_type == "Add":
             yield constants[scale.input[1]], constants[shift.input[1]]
 
 
 def _linears(nodes: list, constants: dict[str, np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    biases = {node.input[0]: constants.get(node.input[1]) for node in nodes if node.op_type == "Add"}
+    sums = (node for node in nodes if node.op_type == "Add" and node.input[1] in constants)
+    biases = {node.input[0]: constants[node.input[1]] for node in sums}
     for node in nodes:
         if node.op_type == "MatMul" and node.input[1] in constants:
             yield constants[node.input[1]].T, biases[node.output[0]]
 
 
-def _fill(modules: Iterator[nn.Module], layers) -> None:
+def _fill(modules: Iterator[Any], layers: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
     for module, (weight, bias) in zip(modules, layers, strict=True):
         for parameter, value in ((module.weight, weight), (module.bias, bias)):
             _copy(parameter, value)

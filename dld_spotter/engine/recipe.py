@@ -14,8 +14,7 @@ NEEDED = ("SOLVER.IMS_PER_BATCH", "SOLVER.BASE_LR", "SOLVER.MAX_ITER")
 def require_recipe(config_files: str | os.PathLike | Sequence[str | os.PathLike], opts: Sequence[str]) -> None:
     """Raise ValueError unless the files or the KEY VALUE pairs say how to train: an exported model's config does not.
 
-    Args:
-        config_files: one or several, as ``load_cfg`` takes them.
+    Files are given as ``load_cfg`` takes them.
     """
     files = [config_files] if isinstance(config_files, str | os.PathLike) else list(config_files)
     files = [find_config(os.fspath(file)) for file in files if file]
@@ -28,8 +27,9 @@ def require_recipe(config_files: str | os.PathLike | Sequence[str | os.PathLike]
     cards = [str(card) for file in files if (card := Path(file).with_name(CARD)).is_file()]
     where = f"{cards[0]} names it" if cards else "its YAML file, or config.yaml in the OUTPUT_DIR of the training"
     weights = [str(path) for file in files if (path := Path(file).with_suffix(".pth")).is_file()]
+    given_files = ", ".join(map(str, files)) or "the command line"
     raise ValueError(
-        f"{', '.join(files) or 'the command line'} holds no recipe for a training: {', '.join(missing)} are not set, "
+        f"{given_files} holds no recipe for a training: {', '.join(missing)} are not set, "
         f"as in the config of an exported model. Give --config-file the recipe ({where}) and MODEL.WEIGHTS "
         f"{weights[0] if weights else 'FILE'}, or set these keys on the command line."
     )

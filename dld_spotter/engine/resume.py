@@ -199,6 +199,7 @@ def tidy_checkpoints(folder: str, iteration: int, at_most: int) -> list[str]:
     """Take away what a kill has left: half-written files, and old checkpoints that were due to go.
 
     Args:
+        folder: OUTPUT_DIR.
         iteration: of the checkpoint from which the run goes on.
         at_most: so many periodic checkpoints stay; 0: all.
 

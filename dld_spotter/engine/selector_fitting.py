@@ -4,7 +4,7 @@ The selector's loss reaches the selector alone, and a frozen student reads an im
 each scale loses is measured once an image, and the selector learns to foresee these figures, at the price of the
 selector alone: for a first selector (a student begins as its teacher's copy), or for any gamma of a finished student,
 which is a shift of the logits by then. The formulas stand in ``modeling/dld/selector/regression.py``. Another measure
-of what a scale loses is in ``spotting_losses.py``.
+of what a scale loses is in ``spotting_errors.py``.
 
 Shapes: M images, k candidate scales, B images a batch.
 """
@@ -81,6 +81,7 @@ def _divergences(model: DLDSpotter, batch: list[dict]) -> tuple[Tensor, Tensor]:
     """(B, k) sums over an image's characters, and (B,) how many these are."""
     words = [w.to(model.device) for w in readable_words([record["instances"] for record in batch])]
     tokens, images = target_tokens(words), model.student.preprocess_image(batch)
+    assert model.teacher is not None
     valid = tokens != PAD
     image_of_word = torch.cat([valid.new_full((len(w),), i, dtype=torch.long) for i, w in enumerate(words)])
     teacher_logits = model.teacher.read(images, words).logits
@@ -106,9 +107,11 @@ def fit_selector(
     be recognised, only whether it makes sense.
 
     Args:
+        selector: that is trained.
         read_images: M mapped records or more; indexing may read a file.
         losses: (M, k), see ``ScaleLosses.values``; with a gamma of 0, ``choose_at`` can set any.
         model: makes images of the records.
+        options: of the optimisation.
     """
     if isinstance(selector, BackboneSelector):
         _fit_linear(selector, read_images, losses, model, options.workers)
@@ -167,20 +170,19 @@ def mirrored(images: ImageList, generator: torch.Generator) -> ImageList:
 @torch.no_grad()
 def chosen_scales(model: DLDSpotter, read_images: Sequence[dict], batch_size: int = 16) -> Tensor:
     """(M,) index of the scale that the model's selector chooses for each image."""
+    assert model.selector is not None
+    chosen = []
     with inference_context(model):
-        return torch.cat(
-            [
-                model.selector(model.student.preprocess_image([read_images[i] for i in batch])).argmax(dim=1).cpu()
-                for batch in torch.arange(len(read_images)).split(batch_size)
-            ]
-        )
+        for batch in torch.arange(len(read_images)).split(batch_size):
+            images = model.student.preprocess_image([read_images[i] for i in batch])
+            chosen.append(model.selector(images).argmax(dim=1).cpu())
+    return torch.cat(chosen)
 
 
 def describe_choice(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Tensor, scales: Sequence[float]) -> str:
     """How good a choice is, beside always the same scale, and the best scale of each image: lines of text.
 
-    Args:
-        chosen: (M,) indices of scales.
+    ``chosen`` has the index of the scale of each of M images.
     """
     values, rows = losses.values(gamma, costs), [("chosen", chosen)]
     rows += [(f"all at {scale:g}", torch.full_like(chosen, i)) for i, scale in enumerate(scales)]
@@ -199,10 +201,8 @@ def describe_choice(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Te
 def advise(chosen: Tensor, losses: ScaleLosses, gamma: float, costs: Tensor, scales: Sequence[float]) -> str | None:
     """What to do where the choice is not clearly better than always the same scale; None where it is.
 
-    An advantage counts as clear when it is more than twice its standard error over the images.
-
-    Args:
-        chosen: (M,) indices of scales.
+    An advantage counts as clear when it is more than twice its standard error over the images. ``chosen`` has the index
+    of the scale of each of M images.
     """
     values = losses.values(gamma, costs)
     single = int(values.mean(dim=0).argmin())

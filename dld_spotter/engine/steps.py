@@ -1,7 +1,8 @@
 """One step of training: Detectron2's, with gradient accumulation and a check of the losses."""
 
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from detectron2.engine import AMPTrainer, SimpleTrainer
@@ -43,14 +44,15 @@ class TextStep(SimpleTrainer):
         self._write_metrics(losses, data_time)
         self._update()
 
-    def _last_synchronises(self, last: bool):
+    def _last_synchronises(self, last: bool) -> AbstractContextManager:
         """Processes exchange gradients after the last part only."""
         distributed = isinstance(self.model, DistributedDataParallel)
         return self.model.no_sync() if distributed and not last else nullcontext()
 
     def _backward_part(self, part: list[dict], share: float, losses: dict[str, Tensor]) -> None:
         loss_dict = self._forward(part)
-        self._backward(sum(loss_dict.values()) * share)
+        total: Any = sum(loss_dict.values())
+        self._backward(total * share)
         for name, loss in loss_dict.items():
             losses[name] = losses.get(name, 0.0) + loss.detach() * share
 

@@ -4,6 +4,7 @@ import logging
 import os
 import weakref
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode
@@ -20,7 +21,7 @@ from torch.utils.data import DataLoader
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.loader import build_text_test_loader, build_text_train_loader
 from dld_spotter.engine.checkpoint import TextCheckpointer
-from dld_spotter.engine.hooks import BestCheckpoint, DrawSamples, TemperatureSchedule, unwrapped
+from dld_spotter.engine.hooks import BestCheckpoint, DrawSamples, unwrapped
 from dld_spotter.engine.optimizer import build_optimizer
 from dld_spotter.engine.resume import (
     EventFile,
@@ -35,6 +36,7 @@ from dld_spotter.engine.resume import (
     tidy_checkpoints,
 )
 from dld_spotter.engine.steps import BFloat16Step, MixedPrecisionStep, TextStep
+from dld_spotter.engine.temperature_schedule import TemperatureSchedule
 from dld_spotter.engine.weights_match import inference_names
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.evaluation.recognition import evaluate_recognition
@@ -172,7 +174,8 @@ class Trainer(DefaultTrainer):
         loader = self.build_train_loader(self.cfg, self.start_iter)
         self._trainer.reset_data_loader(lambda: loader)
         if getattr(unwrapped(self.model), "selector", None) is not None:
-            dld, epoch = self.cfg.MODEL.DLD, len(loader.dataset) / self.cfg.SOLVER.IMS_PER_BATCH
+            dataset: Any = loader.dataset
+            dld, epoch = self.cfg.MODEL.DLD, len(dataset) / self.cfg.SOLVER.IMS_PER_BATCH
             self.register_hooks([TemperatureSchedule(dld.TEMPERATURE, dld.TEMPERATURE_DECAY, epoch)])
         super().train()
         return getattr(self, "_last_eval_results", None) or None
@@ -197,7 +200,7 @@ class Trainer(DefaultTrainer):
 
     def after_train(self) -> None:
         """As the parent, at MAX_ITER also where no iteration was left."""
-        self.iter = min(self.iter, self.max_iter)
+        self.iter: int = min(self.iter, self.max_iter)
         super().after_train()
 
     def state_dict(self) -> dict:
@@ -297,7 +300,7 @@ def step_class(cfg: CfgNode) -> type[TextStep]:
     """What makes one step: in mixed precision if the config asks for it and the device can."""
     if not cfg.SOLVER.AMP.ENABLED:
         return TextStep
-    steps = {"cuda": MixedPrecisionStep, "cpu": BFloat16Step}
+    steps: dict[str, type[TextStep]] = {"cuda": MixedPrecisionStep, "cpu": BFloat16Step}
     device = torch.device(cfg.MODEL.DEVICE).type
     if device not in steps:
         logger.warning("SOLVER.AMP.ENABLED needs a GPU or a CPU; on '%s' training goes on in float32.", device)

@@ -11,7 +11,7 @@ import stat
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ def read_checkpoint(path: str | os.PathLike, *, mapped: bool = True) -> dict[str
     """The content of a checkpoint file, on the CPU.
 
     Args:
+        path: of a .pth, .pkl or .pyth file.
         mapped: tensors of a .pth file are fetched from the disk only when used, so that the file must stay as it is.
 
     Returns:
@@ -69,8 +70,7 @@ def check_weights(weights: Any, path: str) -> None:
 def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file so that at every moment the old content or the new one stands under its name.
 
-    Args:
-        write: takes the open file.
+    ``write`` takes the open file.
     """
     path = os.fspath(path)
     with open(path + UNFINISHED, "wb") as stream:
@@ -221,7 +221,7 @@ class _Resolver:
         dtype, raw = value.arguments
         return self._array(raw, dtype, (), "C").item()
 
-    def _array(self, raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+    def _array(self, raw: Any, dtype: Any, shape: Any, order: Literal["C", "F"]) -> np.ndarray:
         if not isinstance(dtype, _Dtype) or not self._CODE.fullmatch(str(dtype.arguments[0])):
             raise pickle.UnpicklingError("it holds an array of something else than numbers")
         kind = np.dtype(dtype.arguments[0])

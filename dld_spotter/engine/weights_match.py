@@ -41,6 +41,8 @@ def describe_misfit(model: nn.Module, left: Leftovers, *, foreign: bool, wanted:
     """What shows that the weights are another network's: one clause each; empty if nothing does.
 
     Args:
+        model: that should get the weights.
+        left: what does not fit.
         foreign: the weights come from another project, such as Detectron2's model zoo. Of these a whole backbone below
             the FPN is enough, and anything else that fits is welcome.
         wanted: names of the tensors that the file must hold.
@@ -109,8 +111,7 @@ def _homeless(model: nn.Module, left: Leftovers) -> Iterator[str]:
 def _broken_chains(model: nn.Module, left: Leftovers, below: str | None) -> Iterator[str]:
     """Layers that follow each other, of which some are in the file and others are not.
 
-    Args:
-        below: look only into modules of this name, each of which counts as one chain.
+    ``below`` is a name: only modules of this name are looked into, each of which counts as one chain.
     """
     names = [name for name in model.state_dict() if not name.endswith(COUNTER)]
     for prefix, module in model.named_modules():

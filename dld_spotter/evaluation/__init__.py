@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dld_spotter.evaluation.text_evaluator import TextEvaluator
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     if name == "TextEvaluator":
         from dld_spotter.evaluation.text_evaluator import TextEvaluator
 

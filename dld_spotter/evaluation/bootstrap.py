@@ -79,7 +79,8 @@ def estimate_difference(first: Sequence[np.ndarray], second: Sequence[np.ndarray
     """The first method's figure minus the second's, paired: both are taken over the same images of each resample.
 
     Args:
-        first, second: (I, 2) parts for each run (seed), of the same images in the same order.
+        first: (I, 2) parts for each run (seed), of the same images in the same order.
+        second: likewise.
         draws: (R, I) resamples.
     """
     whole = np.ones_like(draws[:1])

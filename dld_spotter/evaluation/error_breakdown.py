@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class ErrorBreakdown:
 
     def rows(self) -> list[tuple[str, str, np.ndarray]]:
         """Key, title and the (W,) bool words of each height that has any; the last one holds all words."""
-        titles = [f"{low}-{high}" for low, high in zip(EDGES, EDGES[1:], strict=False)] + [f"{EDGES[-1]} and more"]
+        titles = [f"{low}-{high}" for low, high in pairwise(EDGES)] + [f"{EDGES[-1]} and more"]
         titles[0] = f"under {EDGES[1]}"
         row_of = np.searchsorted(EDGES, np.round(self.heights, 3), side="right") - 1
         rows = [(f"size_{low}", title, row_of == i) for i, (low, title) in enumerate(zip(EDGES, titles, strict=True))]
@@ -100,6 +101,7 @@ def break_down_errors(images: Sequence[ComparedWords], matched: MatchedWords, pr
         images: with all detections, by descending score.
         matched: the matching of all these detections. Those below the protocol's threshold come last, so that leaving
             them out changes no other match.
+        protocol: with the threshold and the rules of comparison.
     """
     sizes = [image.image.size for image in images if image.image.truths]
     scaled = None not in sizes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +96,8 @@ class GroundTruth:
         if predicted.image_id is not None and str(predicted.image_id) in self._by_id:
             return self._by_id[str(predicted.image_id)]
         name = predicted.image_id if predicted.file_name is None else predicted.file_name
+        if name is None:
+            return None
         if to_path(name) in self._by_name:
             return self._by_name[to_path(name)]
         index = next((self._by_key[key] for key in key_forms(name) if key in self._by_key), None)
@@ -114,6 +117,7 @@ def read_ground_truth(path: str | Path, layout: str | None = None) -> GroundTrut
     """Our JSON, or the competitions' text files (one an image) in a zip or a folder.
 
     Args:
+        path: a JSON file, a zip, or a folder.
         layout: of the text files: "quad", "polygon", or None to find out.
 
     Raises:
@@ -151,7 +155,7 @@ def truth_from_records(records: Sequence[Mapping], source: str) -> GroundTruth:
     return GroundTruth(images, source)
 
 
-def to_points(coordinates) -> np.ndarray:
+def to_points(coordinates: Any) -> np.ndarray:
     """(P, 2) float64 from [x1, y1, ...] or [[x1, y1], ...].
 
     Raises:

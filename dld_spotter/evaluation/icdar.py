@@ -79,6 +79,7 @@ def read_word_files(path: str | Path, layout: str | None = None) -> dict[str, li
     """The words of each file of a folder or zip: outlines (P, 2) in pixels and texts.
 
     Args:
+        path: a folder or zip.
         layout: "quad" or "polygon"; None finds out from the lines.
 
     Raises:
@@ -139,7 +140,7 @@ def guess_layout(lines: Mapping[str, str]) -> str:
     """
     quads, polygons = [], []
     for place, line in lines.items():
-        fields = line.split(_HASHES, 1)[0].split(",") + [""] if _HASHES in line else line.split(",")
+        fields = [*line.split(_HASHES, 1)[0].split(","), ""] if _HASHES in line else line.split(",")
         leading = next((i for i, f in enumerate(fields) if not _NUMBER.fullmatch(f)), len(fields))
         coordinates = min(leading, len(fields) - 1)
         if coordinates >= 8 and (coordinates % 2 or coordinates < len(fields) - 1):
@@ -161,7 +162,7 @@ def _strip_prefix(path: PurePosixPath) -> PurePosixPath:
 def _path_forms(path: PurePosixPath) -> list[str]:
     """The stem, then with one folder more each, then the same with the file's ending."""
     folders = path.parent.parts
-    heads = ["_".join(folders[len(folders) - depth :] + ("",)) for depth in range(len(folders) + 1)]
+    heads = ["_".join((*folders[len(folders) - depth :], "")) for depth in range(len(folders) + 1)]
     return [head + path.stem for head in heads] + [head + path.name for head in heads]
 
 

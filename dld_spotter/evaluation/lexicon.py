@@ -78,6 +78,7 @@ class Lexicon:
         Letters and digits alone are compared. Words at most two edits further away than the nearest are weighed.
 
         Args:
+            words: as they were read.
             scores: of each word's characters; without them plain edits count.
         """
         places: dict[str, list[int]] = {}

@@ -125,6 +125,7 @@ def match_words(overlap: Overlap, dont_care: np.ndarray, threshold: float) -> Ma
     the order counts, not the size of the overlap.
 
     Args:
+        overlap: of G words with D detections.
         dont_care: (G,) bool.
         threshold: both overlaps must exceed it strictly.
     """
@@ -175,4 +176,5 @@ def _touching_boxes(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, 
     """Indices of the pairs of boxes (G, 4) and (D, 4), x1, y1, x2, y2, that overlap; NaN boxes overlap nothing."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    return np.nonzero((low < high).all(axis=-1))
+    reference, read = np.nonzero((low < high).all(axis=-1))
+    return reference, read

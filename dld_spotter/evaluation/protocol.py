@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class Protocol:
             )
 
     @classmethod
-    def from_cfg(cls, cfg) -> Protocol:
+    def from_cfg(cls, cfg: Any) -> Protocol:
         """The protocol of TEST.TEXT, end-to-end and without a lexicon."""
         options = cfg.TEST.TEXT
         return cls(

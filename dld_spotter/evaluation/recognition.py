@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from detectron2.evaluation import inference_context
@@ -39,21 +40,21 @@ def evaluate_recognition(
         without any do not count), 0.0 without such words; {} on other than the main process.
     """
     protocol = protocol or Protocol()
-    model = getattr(model, "module", model)  # DistributedDataParallel passes on forward() alone
+    reader: Any = getattr(model, "module", model)  # DistributedDataParallel passes on forward() alone
     pairs: dict[int | str, list[tuple[str, str]]] = {}
     with inference_context(model), torch.no_grad():
         for batch in data_loader:
-            for record, tokens in zip(batch, model.read_words(batch), strict=True):
+            for record, tokens in zip(batch, reader.read_words(batch), strict=True):
                 pairs.setdefault(record["image_id"], word_pairs(record["instances"].gt_text, tokens, charset, record))
     parts = comm.gather(pairs, dst=0) if distributed else [pairs]
     if distributed and not comm.is_main_process():
         return {}
     merged = {image_id: words for part in reversed(parts) for image_id, words in part.items()}
-    words = [tuple(fold_case(text, protocol) for text in pair) for pair in itertools.chain(*merged.values())]
+    every = list(itertools.chain.from_iterable(merged.values()))
+    words = [(fold_case(truth, protocol), fold_case(read, protocol)) for truth, read in every]
     accuracy = _share_equal(words)
     similarity = edit_similarity(words)
-    pairs_of_all = list(itertools.chain(*merged.values()))
-    plain = [(letters_and_digits(truth), letters_and_digits(read)) for truth, read in pairs_of_all]
+    plain = [(letters_and_digits(truth), letters_and_digits(read)) for truth, read in every]
     of_letters = _share_equal([pair for pair in plain if pair[0]])
     logger.info(
         "Recognition in ground-truth places: accuracy %.4f, %.4f of letters and digits alone, 1 - normalised edit "
@@ -74,6 +75,7 @@ def word_pairs(truth: torch.Tensor, tokens: torch.Tensor, charset: Charset, reco
     Args:
         truth: (W, T) token ids of the image's words; a row of padding is a word that is not read.
         tokens: (N, T) token ids that were read, one row for each readable word.
+        charset: of the token ids.
         record: of the image, for error messages.
 
     Raises:

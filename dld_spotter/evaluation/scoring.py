@@ -162,14 +162,14 @@ def evaluate_words(
         texts = _read_texts(pool, lexicon, replace(protocol, lexicon=name))
         if lexicon is not None:
             evaluation.covered[name] = _count_covered(counted, matched["e2e"], lexicon, rules["e2e"])
+        words = [[text for text in own if text is not None] for own in texts]
         by_task = matched
         if pool is listed or any(None in own for own in texts):
             kept = [image.keep([text is not None for text in own]) for image, own in zip(pool, texts, strict=True)]
-            texts = [[text for text in own if text is not None] for own in texts]
             by_task = {task: match_images(kept, rules[task]) for task in tasks}
         for task in tasks:
             task_rules = replace(rules[task], lexicon=name)
-            pairs = by_task[task].pairs(texts)
+            pairs = by_task[task].pairs(words)
             correct = sum(same_word(reference, read, task_rules) for reference, read in pairs)
             evaluation.protocols[f"{task}_{name}"] = task_rules
             evaluation.scores[f"{task}_{name}"] = _score(correct, by_task[task])
@@ -188,8 +188,7 @@ def count_images(
 ) -> dict[str, np.ndarray]:
     """The counts of each image alone, by task; their sums over the images are the scores of ``evaluate_words``.
 
-    Args:
-        images, protocol, lexicons, tasks: as ``evaluate_words`` takes them.
+    The arguments are those of ``evaluate_words``.
 
     Returns:
         (images, 3) int64 a task: words that were right, words to be found, detections that count.
@@ -221,9 +220,15 @@ def _read_texts(
             places.setdefault(own, []).extend((image_index, i) for i in range(len(image.reads)))
     for word_list, found in places.items():
         words = [images[image].reads[word] for image, word in found]
+<<<<<<< HEAD
         corrected = look_up(words, word_list, protocol)
         for (image, word), text in zip(found, corrected, strict=True):
             texts[image][word] = text
+=======
+        corrected = look_up([w.text for w in words], [w.character_scores for w in words], word_list, protocol)
+        for (image_index, i), text in zip(found, corrected, strict=True):
+            texts[image_index][i] = text
+>>>>>>> f4
     return texts
 
 

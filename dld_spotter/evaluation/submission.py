@@ -5,6 +5,7 @@ import logging
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -28,6 +29,7 @@ def read_predictions(path: str | Path, layout: str | None = None) -> list[Predic
     - a zip or folder of text files, one an image (see :mod:`icdar`); its words get the score 1.
 
     Args:
+        path: a JSON file, a zip, or a folder.
         layout: of the text files: "quad", "polygon", or None to find out.
 
     Raises:
@@ -65,6 +67,7 @@ def write_submission(
     of one stem are told apart by the shortest part of their path: ``res_a_img_7.txt``.
 
     Args:
+        path: of the zip.
         results: our results; only ``file_name`` and ``words`` are used.
         layout: "polygon" writes the outlines as they are and leaves commas out of the words; "quad" writes the
             smallest rectangle round each and keeps commas (the ICDAR 2013 and 2015 servers want this).
@@ -115,7 +118,7 @@ def _from_results(entries: Sequence[Mapping], path: Path) -> list[PredictedImage
         if not isinstance(name, str) or not isinstance(entry.get("words"), list):
             raise ValueError(f"{place} needs 'file_name' and the list 'words'; it has {sorted(entry)}.")
         words = [_to_word(word, "polygon", "text", f"{place}, word {i}") for i, word in enumerate(entry["words"], 1)]
-        size = entry.get("height"), entry.get("width")
+        size: tuple[Any, Any] = entry.get("height"), entry.get("width")
         images.append(PredictedImage(words, file_name=name, size=size if all(map(_is_length, size)) else None))
     return images
 

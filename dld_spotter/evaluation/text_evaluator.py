@@ -127,11 +127,11 @@ class TextEvaluator(DatasetEvaluator):
                 lexicons[name] = None
                 continue
             try:
-                lexicons[name] = self._load_lexicon(name)
+                lexicon = self._load_lexicon(name)
                 for image in images:
-                    lexicons[name].for_image(image.key)  # every image has its list
+                    lexicon.for_image(image.key)  # every image has its list
+                lexicons[name] = lexicon
             except (OSError, ValueError) as error:
-                lexicons.pop(name, None)
                 logger.warning(
                     "No scores on %s with the lexicon '%s': %s Set its path with TEST.TEXT.LEXICON_PATHS \"[('%s', "
                     "'PATH')]\".",

@@ -47,7 +47,7 @@ def weighted_distances(key: str, candidates: Sequence[str], scores: Sequence[Map
     lengths = np.array([len(candidate) for candidate in candidates])
     for length in np.unique(lengths):
         alike = np.flatnonzero(lengths == length)
-        distances[alike] = _equally_long(key, [candidates[i] for i in alike], scores)
+        distances[alike] = _equally_long(key, [candidates[i] for i in alike.tolist()], scores)
     return distances
 
 

@@ -18,9 +18,9 @@ from dld_spotter.modeling.backbones.fpn_features import (
     single_feature_map,
 )
 from dld_spotter.modeling.recognition.feature_source import FeatureSource
+from dld_spotter.modeling.score_threshold import WordScoring
 from dld_spotter.modeling.spotter import Spotter, readable_words, target_tokens
 from dld_spotter.modeling.spotter_parts import Pyramid
-from dld_spotter.modeling.word_scores import WordScoring
 
 
 class SegmentationSpotter(Spotter):
@@ -97,8 +97,7 @@ class SegmentationSpotter(Spotter):
     def feature_source(self, images: ImageList, features: Mapping[str, Tensor] | None = None) -> FeatureSource:
         """What text heads pool from.
 
-        Args:
-            features: with the feature map, if it is there already.
+        ``features`` hold the feature map, if it is there already.
         """
         if features is None:
             return FeatureSource(images, lambda: single_feature_map(self.backbone, images.tensor, self.in_feature))

@@ -79,6 +79,8 @@ class Spotter(nn.Module, ABC):
         """The training pass up to the word features.
 
         Args:
+            images: normalised and padded.
+            targets: of each image.
             features: those of ``PyramidSpotter.pyramid``, if they are there already.
 
         Returns:
@@ -91,6 +93,7 @@ class Spotter(nn.Module, ABC):
         """(R, C, rows, columns) features of words whose places are given; nothing is detected.
 
         Args:
+            images: normalised and padded.
             words: one entry an image with the words to recognise, all of them readable (see ``readable_words``).
             features: those of ``PyramidSpotter.pyramid``, if they are there already.
         """
@@ -114,8 +117,7 @@ class Spotter(nn.Module, ABC):
     def log_likelihood(self, log_probs: Tensor, target: Tensor) -> Tensor:
         """(R,) log-probabilities of texts, given the distributions (R, T, V) of the steps.
 
-        Args:
-            target: (R, S) token ids.
+        Texts are token ids (R, S).
         """
         return step_log_likelihood(log_probs, target)
 

@@ -119,6 +119,8 @@ def require(spotter: object, part: type[Part], why: str) -> Part:
     """The spotter as what has a part.
 
     Args:
+        spotter: that should have it.
+        part: a protocol of this module.
         why: what needs it, and what to do without, for the message.
 
     Raises:

@@ -30,6 +30,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from dld_spotter.command_line import says_mistakes
 from dld_spotter.data.text_writer import TextJsonWriter
 from dld_spotter.image_io import read_image
 
@@ -58,21 +59,18 @@ class Word:
     text: str | None
 
 
+@says_mistakes
 def main(argv: list[str] | None = None) -> int:
     """Write everything; returns 0, or 1 after a one-line error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("icdar2015", "icdar2003", "unlabelled", "detector", "output"):
         parser.add_argument(f"--{name}", type=Path, required=name not in ("unlabelled", "detector"), metavar="PATH")
     args = parser.parse_args(argv)
-    try:
-        write_labelled("icdar2015", args.icdar2015, args.output, "val", ICDAR2015_SIZE)
-        write_labelled("icdar2003", args.icdar2003, args.output, "dev", None)
-        write_selection(args.output)
-        if args.unlabelled:
-            write_unlabelled(args.unlabelled, args.detector, args.output)
-    except (OSError, ValueError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    write_labelled("icdar2015", args.icdar2015, args.output, "val", ICDAR2015_SIZE)
+    write_labelled("icdar2003", args.icdar2003, args.output, "dev", None)
+    write_selection(args.output)
+    if args.unlabelled:
+        write_unlabelled(args.unlabelled, args.detector, args.output)
     return 0
 
 
@@ -131,6 +129,7 @@ def without_doubtful(words: list[Word], text: np.ndarray, size: tuple[int, int])
     """The words, those without the detector's support as don't care, and don't-care regions of text that has no box.
 
     Args:
+        words: of the photo.
         text: (H, W) probabilities of the detector.
         size: width and height of the photo.
     """

@@ -9,7 +9,7 @@ from detectron2.config import CfgNode, get_cfg
 from dld_spotter.config import add_dld_config
 
 generator = toy.load_script("docs/generate_options.py")
-OPTIONS = generator.read_options(generator.SOURCE.read_text(encoding="utf-8"))
+OPTIONS = generator.all_options()
 KEYS = [option for option in OPTIONS if not option.is_section]
 PACKAGE = toy.ROOT / "dld_spotter"
 

@@ -112,7 +112,7 @@ def test_results_and_files(dataset, tmp_path, masks):
     assert results["e2e_none"] == pytest.approx({"precision": 2 / 4, "recall": 2 / 3, "hmean": 4 / 7})
     assert results["ned_none"]["one_minus_ned"] == pytest.approx(1 - (1 / 4) / 3)
 
-    first, second = json.loads((tmp_path / "out" / "text_results.json").read_text())
+    first, _second = json.loads((tmp_path / "out" / "text_results.json").read_text())
     assert (first["file_name"], first["scale"], first["height"], first["width"]) == ("a/photo one.jpg", 0.5, 40, 100)
     assert [word["text"] for word in first["words"]] == ["Exit", "sale", "junk"]  # by top, then left
     word = first["words"][0]

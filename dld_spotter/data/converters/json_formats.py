@@ -30,8 +30,7 @@ def davar(images: Path, annotations: Path, problems: Problems) -> Source:
 def cocotext(images: Path, annotations: Path, problems: Problems, *, split: str = "train") -> Source:
     """COCO-Text v2 (``cocotext.v2.json``): words that are legible and English are cared for.
 
-    Args:
-        split: "train" or "val".
+    ``split`` is "train" or "val".
     """
     content = _read_object(annotations)
     for key in ("imgs", "anns", "imgToAnns"):

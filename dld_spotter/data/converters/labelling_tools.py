@@ -20,12 +20,10 @@ IGNORE_FLAGS = ("ignore", "dontcare", "difficult")
 def labelme(images: Path, annotations: Path, problems: Problems, *, text_field: str = "label") -> Source:
     """labelme: a JSON file for each image; polygons and rectangles are words, other shapes are left out.
 
-    A word is don't care if its text is empty or "###", or if a flag of it named ignore, dontcare or difficult is set;
-    a field ``difficult`` beside the flags, as related tools write it, counts too. Files in our own format, which
-    may stand beside the others, are skipped.
-
-    Args:
-        text_field: the field of a shape that holds the word, "label" or "description".
+    A word is don't care if its text is empty or "###", or if a flag of it named ignore, dontcare or difficult is set; a
+    field ``difficult`` beside the flags, as related tools write it, counts too. Files in our own format, which may
+    stand beside the others, are skipped. ``text_field`` is the field of a shape that holds the word, "label" or
+    "description".
     """
     files = find_text_files(annotations, ".json")
     entries = _labelme_entries(files, ImageFolder(images), problems, text_field)
@@ -35,8 +33,7 @@ def labelme(images: Path, annotations: Path, problems: Problems, *, text_field: 
 def ppocrlabel(images: Path, annotations: Path, problems: Problems) -> Source:
     """PPOCRLabel's ``Label.txt``: a line an image, ``path<tab>[{"transcription": ..., "points": ..., ...}]``.
 
-    Args:
-        annotations: Label.txt, or the folder that holds it.
+    ``annotations`` is Label.txt, or the folder that holds it.
     """
     path = annotations / "Label.txt" if annotations.is_dir() else annotations
     folder = ImageFolder(images)

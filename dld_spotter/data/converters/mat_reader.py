@@ -8,8 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Timer
-from types import TracebackType
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -67,9 +66,7 @@ class MatReader:
     def __enter__(self) -> "MatReader":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _ask(self, request: dict, data: bytes) -> tuple[int, Iterator[Any]]:
@@ -77,10 +74,11 @@ class MatReader:
         limit = Timer(self._seconds, process.kill)
         limit.start()
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n" + data)
-            process.stdin.flush()
-            answer = self._line()
-            rows = self._rows(answer["rows"]) if "rows" in answer else iter(())
+            requests = cast("IO[bytes]", process.stdin)
+            requests.write(json.dumps(request).encode() + b"\n" + data)
+            requests.flush()
+            answer = self._line(process)
+            rows = self._rows(process, answer["rows"]) if "rows" in answer else iter(())
             if not request["columns"]:
                 rows = iter(list(rows))
         except OSError as error:  # the other process ended before it had read everything
@@ -92,12 +90,12 @@ class MatReader:
             raise ValueError(answer["error"])
         return answer["rows"], rows
 
-    def _rows(self, count: int) -> Iterator[Any]:
+    def _rows(self, process: subprocess.Popen, count: int) -> Iterator[Any]:
         for _ in range(count):
-            yield self._line()
+            yield self._line(process)
 
-    def _line(self) -> Any:
-        line = self._process.stdout.readline()
+    def _line(self, process: subprocess.Popen) -> Any:
+        line = cast("IO[bytes]", process.stdout).readline()
         if not line.endswith(b"\n"):
             self.close()
             raise ValueError(f"the file is damaged so that it cannot be read, or takes longer than {self._seconds:g} s")
@@ -115,7 +113,7 @@ class MatReader:
             limit = Timer(SECONDS_TO_START, self._process.kill)
             limit.start()
             try:
-                self._line()
+                self._line(self._process)
             finally:
                 limit.cancel()
         return self._process

@@ -2,15 +2,15 @@
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from PIL import ExifTags, Image
 
 from dld_spotter.data.annotation_checks import image_problem, name_problem
 from dld_spotter.data.converters.common import Sample, Word, make_word
 from dld_spotter.data.problems import Problems, Unusable, shown
+from dld_spotter.exif_orientation import exif_orientation, upright
 from dld_spotter.image_io import ImageError, image_size
 
 LOST_LETTERS = ("\ufffd", "ï¿½")  # what stands for a letter that another program could not read, and that in Latin-1
@@ -44,6 +44,7 @@ def read_samples(
     Args:
         entries: where each entry stands, for messages, and how to read it.
         root: the image folder.
+        problems: where they are counted.
         stored: the coordinates are those of the stored pixels, so that words in a photo with an EXIF orientation
             must be turned with it. (Benchmarks are annotated so; labelling tools show the photo upright.)
     """
@@ -72,31 +73,6 @@ def read_words(words: Iterable[PlacedWord], problems: Problems, image: str | Non
     return kept
 
 
-def exif_orientation(path: str) -> int:
-    """EXIF orientation of an image, 1 to 8; 1 (upright) where there is none."""
-    if os.path.splitext(path)[1].lower() not in (".jpg", ".jpeg", ".tif", ".tiff", ".png", ".webp"):
-        return 1
-    try:
-        with Image.open(path) as header:
-            orientation = header.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # damaged EXIF data counts as none, as in image_io
-        return 1
-    return orientation if orientation in range(1, 9) else 1
-
-
-def upright(flat: Sequence[float], orientation: int, height: int, width: int) -> list[float]:
-    """Points of the stored pixels in the upright image, whose height and width are given (EXIF 2.3, tag 0x0112)."""
-    points = []
-    for x, y in zip(flat[0::2], flat[1::2], strict=True):
-        if orientation >= 5:  # these store the columns as rows
-            x, y = y, x
-        points += [
-            width - x if orientation in (2, 3, 6, 7) else x,
-            height - y if orientation in (3, 4, 7, 8) else y,
-        ]
-    return points
-
-
 def _read_sample(
     entry: Entry, place: str, root: Path, problems: Problems, stored: bool, seen: set[str]
 ) -> Sample | None:
@@ -108,9 +84,9 @@ def _read_sample(
         if key in seen:
             raise Unusable("duplicate_image", "the image was annotated before")
         orientation = exif_orientation(os.path.join(root, name)) if stored else 1
-        words = entry.words
+        words: Iterable[PlacedWord] = entry.words
         if orientation != 1:
-            words = [(number, _Turned(read, orientation, height, width)) for number, read in words]
+            words = [(number, partial(_read_turned, read, orientation, height, width)) for number, read in words]
         kept = read_words(words, problems, name, place)
         if orientation != 1 and kept:
             problems.warning("turned", f"turned the words with the photo (EXIF orientation {orientation}).", name)
@@ -144,16 +120,9 @@ def _checked_size(entry: Entry, root: Path) -> tuple[int, int]:
     return height, width
 
 
-class _Turned(NamedTuple):
-    """Reads a word of the stored pixels, and turns it upright."""
-
-    read: WordReader
-    orientation: int
-    height: int
-    width: int
-
-    def __call__(self) -> Word:
-        word = self.read()
-        outline = upright(word.outline, *self[1:])
-        characters = word.characters and [upright(quad, *self[1:]) for quad in word.characters]
-        return make_word(outline, word.text, word.ignore, characters)
+def _read_turned(read: WordReader, orientation: int, height: int, width: int) -> Word:
+    """Read a word of the stored pixels, and turn it upright."""
+    word = read()
+    outline = upright(word.outline, orientation, height, width)
+    characters = word.characters and [upright(quad, orientation, height, width) for quad in word.characters]
+    return make_word(outline, word.text, word.ignore, characters)

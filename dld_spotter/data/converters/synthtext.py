@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def synthtext(
     is let go, so that memory shrinks while the conversion goes on. Image sizes come from the files' headers.
 
     Args:
+        images: the image folder.
         annotations: gt.mat, or the folder that holds it.
+        problems: where problems are counted.
         characters: keep the characters' boxes too; images where they do not fit the words are left out.
         min_size: words whose shorter side is below this many pixels are don't care.
     """
@@ -87,14 +90,14 @@ def _entry(row: Any, min_size: float) -> Entry:
     texts, quads = split_words(row[1]), quadrilaterals(row[2])
     if len(texts) != len(quads):
         raise Unusable("mismatch", f"{name} has {len(texts)} words but {len(quads)} boxes", "warning")
-    characters = [None] * len(texts)
+    characters: list = [None] * len(texts)
     if len(row) > 3:
         boxes = quadrilaterals(row[3])
         ends = np.cumsum([0, *map(len, texts)])
         if len(boxes) != ends[-1]:
             message = f"{name} has {ends[-1]} characters but {len(boxes)} boxes of characters"
             raise Unusable("mismatch", message, "warning")
-        characters = [boxes[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        characters = [boxes[start:end] for start, end in pairwise(ends)]
     words = [
         (f"word {number}", partial(make_word, quad, text, shorter_side(quad) < min_size, boxes))
         for number, (quad, text, boxes) in enumerate(zip(quads, texts, characters, strict=True), 1)

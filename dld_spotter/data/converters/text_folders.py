@@ -41,9 +41,8 @@ def icdar2015(images: Path, annotations: Path, problems: Problems) -> Source:
 def icdar(images: Path, annotations: Path, problems: Problems, *, points: int = 4) -> Source:
     """Own files in the manner of ICDAR: ``x1,y1,...,xn,yn,word`` a line.
 
-    Args:
-        points: corners of each word; 0: any number, then the word begins at the last comma (or where the
-            numbers end).
+    Each word has ``points`` corners; with 0 any number, then the word begins at the last comma (or where the numbers
+    end).
     """
     parse = partial(parse_points, points=points) if points else parse_polygon
     return convert_folder(images, annotations, partial(read_lines, parse=parse), problems)
@@ -65,6 +64,9 @@ def mlt2017(
     """ICDAR 2017 MLT: ``x1,y1,...,x4,y4,script,word``; words of other scripts than the given ones are don't care.
 
     Args:
+        images: the image folder.
+        annotations: the folder of the text files.
+        problems: where problems are counted.
         scripts: scripts whose words are cared for.
         negatives: share of the images without any word that is cared for that is kept, evenly spread.
     """

@@ -78,9 +78,10 @@ def _lay_surface(rng: np.random.Generator, image: np.ndarray, surface: np.ndarra
         corners = [[-9, y], [width + 9, y + lean], [width + 9, height + 9], [-9, height + 9]]
     else:  # a thing: door, window, car, box
         centre, half = rng.random(2) * [width, height], rng.uniform(0.08, 0.4, 2) * [width, height]
-        corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half + centre + rng.normal(0, 8, (4, 2))
+        square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        corners = (square * half + centre + rng.normal(0, 8, (4, 2))).tolist()
     mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [np.int32(np.array(corners) * 16)], 255, cv2.LINE_AA, SHIFT)
+    cv2.fillPoly(mask, [(np.array(corners) * 16).astype(np.int32)], 255, cv2.LINE_AA, SHIFT)
     if rng.random() < 0.7:
         depth = rng.uniform(3, 20)
         shadow = cv2.GaussianBlur(mask, (0, 0), depth).astype(np.float32) * (rng.uniform(0.1, 0.5) / 255)

@@ -9,7 +9,6 @@ from dld_spotter.data.synthetic.lettering import Lettering, draw_letters
 from dld_spotter.data.synthetic.vocabulary import Vocabulary
 
 SHARP_HEIGHT = 32  # capitals lower than this are drawn at twice their size, beyond the reach of hinting
-LINES_TRIES = 8
 
 
 @dataclass(frozen=True)
@@ -104,6 +103,9 @@ def set_lines(
     """Words in lines under each other; None where none could be drawn.
 
     Args:
+        rng: of the random choices.
+        vocabulary: where the words come from.
+        setting: of the letters.
         lines: how many.
         words: how many together.
         widest: most width of a line in plane pixels.
@@ -119,7 +121,8 @@ def set_lines(
         one = Setting(setting.face, setting.capital * factor, setting.case, setting.tracking, setting.stroke)
         count = max(1, round(words / lines))
         base += one.capital * leading
-        line, x = [], 0.0
+        line: list[SetWord] = []
+        x = 0.0
         for _ in range(count):
             longest = int((widest - x) / (0.75 * one.capital * (1 + one.tracking)))
             lettered = letter_word(rng, vocabulary, one, min(longest, 20)) if longest >= 2 else None

@@ -9,8 +9,7 @@ from dld_spotter.data.synthetic.style import SceneStyle
 def degrade(rng: np.random.Generator, image: np.ndarray, style: SceneStyle, smallest: float) -> np.ndarray:
     """(H, W, 3) uint8 -> the same as a camera gives it; nothing moves.
 
-    Args:
-        smallest: height of the smallest word that must stay readable, in pixels; blur depends on it.
+    The smallest word that must stay readable is ``smallest`` pixels high; blur depends on it.
     """
     light = _illumination(rng, image.shape[:2], style.light)
     gains = 1 + style.light * rng.normal(0, 0.07, 3).astype(np.float32)
@@ -31,7 +30,7 @@ def _illumination(rng: np.random.Generator, size: tuple[int, int], strength: flo
     """(H, W) float32 factors of brightness: uneven light, a cast shadow, darker corners."""
     height, width = size
     grid = 1 + strength * rng.uniform(0, 0.4) * rng.uniform(-1, 1, (3, 4)).astype(np.float32)
-    light = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
+    light: np.ndarray = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.25 * strength:
         light *= _cast_shadow(rng, size, rng.uniform(0.15, 0.5) * strength)
     if rng.random() < 0.5 * strength:

@@ -89,17 +89,19 @@ def find_faces(folders: Iterable[str | os.PathLike], split: str, wanted: Iterabl
     digits, symbols, and second copies of a face.
 
     Args:
+        folders: with font files, at any depth.
+        split: "train" or "val".
         wanted: characters to look for besides printable ASCII; a face is not left out for want of them.
 
     Raises:
         FileNotFoundError: one of the folders does not exist.
         ValueError: there is no usable face.
     """
-    folders = [Path(folder) for folder in folders]
-    for folder in folders:
+    places = [Path(folder) for folder in folders]
+    for folder in places:
         if not folder.is_dir():
             raise FileNotFoundError(f"the font folder {folder} does not exist (--fonts).")
-    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for folder in places for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     wanted = frozenset(wanted)
     faces: dict[tuple[str, str], FontFace] = {}
     for path in paths:
@@ -118,8 +120,7 @@ def find_faces(folders: Iterable[str | os.PathLike], split: str, wanted: Iterabl
 def check_face(path: str | os.PathLike, split: str | None = None, wanted: Iterable[str] = ()) -> FontFace | None:
     """The face in a file; None where it cannot draw Latin words or its family belongs to another split.
 
-    Args:
-        wanted: characters to look for besides printable ASCII.
+    It notes which characters besides printable ASCII, of ``wanted``, the face has.
     """
     try:
         font = ImageFont.truetype(str(path), CHECK_SIZE, layout_engine=ImageFont.Layout.BASIC)

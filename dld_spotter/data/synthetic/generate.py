@@ -56,6 +56,8 @@ def generate_scenes(
     The JSON appears when all is drawn. Images that are there already are drawn again and are the same.
 
     Args:
+        source: draws a scene of a number.
+        output: the folder.
         numbers: of the scenes to draw.
         workers: processes beside this one; 0 draws in this one.
         info: for the JSON's "info".

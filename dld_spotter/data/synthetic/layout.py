@@ -52,7 +52,7 @@ class Room:
 
     def take(self, footprint: np.ndarray) -> None:
         """Let nothing else stand here."""
-        cv2.fillPoly(self.taken, [np.int32(np.rint(footprint))], 1)
+        cv2.fillPoly(self.taken, [np.rint(footprint).astype(np.int32)], 1)
 
     def find(
         self, rng: np.random.Generator, surface: Surface, size: tuple[float, float], padding: float, capital: float
@@ -60,7 +60,9 @@ class Room:
         """Move a block of (width, height) to a free place; None where none was found.
 
         Args:
+            rng: of the random choices.
             surface: of the block, anywhere.
+            size: (width, height) of the block, in pixels of the plane.
             padding: free space around it, in pixels of the plane.
             capital: height of its capitals there.
         """
@@ -71,7 +73,7 @@ class Room:
         height, width = self.taken.shape
         if not np.isfinite(footprint).all() or (high - low > [width, height]).any():
             return None
-        ground = np.int32(np.rint(footprint - low))
+        ground = np.rint(footprint - low).astype(np.int32)
         stamp = np.zeros(np.ceil(high - low).astype(int)[::-1] + 1, np.uint8)
         cv2.fillPoly(stamp, [ground], 1)
         for _ in range(PLACES_TRIED):

@@ -32,6 +32,7 @@ def draw_letters(face: FontFace, text: str, size: int, tracking: float = 0.0, st
 
     Args:
         face: must be able to draw the characters.
+        text: the word.
         size: of the font, in pixels.
         tracking: extra space between two characters, in pixels.
         stroke: width of the outline around the letters, in pixels.

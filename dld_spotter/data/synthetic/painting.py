@@ -50,7 +50,7 @@ def warp_mask(mask: np.ndarray, word: SetWord, surface: Surface, window: Window)
     points = np.stack([columns.ravel() + left + 0.5, rows.ravel() + top + 0.5], axis=-1)
     places = (surface.inverse(points) - word.corner) / word.scale - 0.5
     maps = places.astype(np.float32).reshape(height, width, 2)
-    return cv2.remap(mask, maps, None, cv2.INTER_LINEAR)
+    return cv2.remap(mask, maps, None, cv2.INTER_LINEAR)  # type: ignore[call-overload]  # None is right there
 
 
 def paint_word(
@@ -66,10 +66,10 @@ def paint_word(
     full = warp_mask(word.lettering.ink, word, surface, window).astype(np.float32) / 255
     if ink.shadow is not None:
         dx, dy, blur, strength = ink.shadow
-        moved = cv2.warpAffine(full, np.float32([[1, 0, dx], [0, 1, dy]]), (width, height))
+        moved = cv2.warpAffine(full, np.array([[1, 0, dx], [0, 1, dy]], np.float32), (width, height))
         moved = cv2.GaussianBlur(moved, (0, 0), blur) if blur > 0.2 else moved
         part *= (1 - strength * moved)[..., None]
-    wear = np.float32(ink.opacity)
+    wear: np.ndarray = np.array(ink.opacity, np.float32)
     if ink.worn:
         grain = cv2.resize(rng.random((max(2, height // 2), max(2, width // 2)), np.float32), (width, height))
         wear = ink.opacity * (1 - ink.worn * grain)
@@ -90,7 +90,7 @@ def ground_under(image: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, fl
     left, top, width, height = window
     part = image[top : top + height, left : left + width]
     mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [np.int32(np.rint(outline - [left, top]))], 255)
+    cv2.fillPoly(mask, [np.rint(outline - [left, top]).astype(np.int32)], 255)
     mean = np.array(cv2.mean(part, mask)[:3])
     deviation = cv2.meanStdDev(cv2.cvtColor(part, cv2.COLOR_BGR2GRAY), mask=mask)[1]
     return mean, float(deviation[0, 0])
@@ -124,6 +124,9 @@ def choose_ink(
     """An ink that can be read on a ground of this mean and deviation.
 
     Args:
+        rng: of the random choices.
+        mean: (3,) BGR of the ground.
+        deviation: standard deviation of its luminance.
         height: of the smallest word in pixels; small print needs more contrast.
         faint: little contrast is wanted.
         effects: shadows and worn ink are.
@@ -135,6 +138,7 @@ def choose_ink(
     room = max(ground, 255 - ground) - 1e-3
     difference = min(max(rng.uniform(low, max(low + 1, min(high, room))), 2.2 * deviation + 20), room)
     colour = contrasting_colour(rng, ground, difference)
+    assert colour is not None  # the difference has room
     stroke = None
     if stroked:
         own = float(luminance(colour))
@@ -158,9 +162,7 @@ def paint_plate(
 ) -> None:
     """Paint a sign's own ground into the image, in place: rounded or not, with a border, shading and a cast shadow.
 
-    Args:
-        box: left, top, right, bottom on the plane.
-        texture: (h, w) uint8 pattern that mottles the plate.
+    ``box`` is left, top, right and bottom on the plane; ``texture`` an (h, w) uint8 pattern that mottles the plate.
     """
     outer = surface.forward(_rounded(box, rng.choice([0.0, 0.0, 0.08, 0.2, 0.5])))
     depth = rng.uniform(1, 8)
@@ -171,7 +173,8 @@ def paint_plate(
     part = image[top : top + height, left : left + width].astype(np.float32)
     mask = _filled(outer - [left, top], (height, width))
     if rng.random() < 0.7:
-        moved = cv2.warpAffine(mask, np.float32([[1, 0, rng.uniform(-1, 1) * depth], [0, 1, depth]]), (width, height))
+        shift_below = np.array([[1, 0, rng.uniform(-1, 1) * depth], [0, 1, depth]], np.float32)
+        moved = cv2.warpAffine(mask, shift_below, (width, height))
         part *= (1 - rng.uniform(0.2, 0.6) * cv2.GaussianBlur(moved, (0, 0), depth))[..., None]
     face = _plate_face(rng, colour, texture, (height, width))
     part += (face - part) * mask[..., None]
@@ -217,5 +220,5 @@ def _rounded(box: np.ndarray, share: float) -> np.ndarray:
 def _filled(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(h, w) float32 coverage of a polygon."""
     mask = np.zeros(size, np.uint8)
-    cv2.fillPoly(mask, [np.int32(np.rint((points - 0.5) * 16))], 255, cv2.LINE_AA, 4)
+    cv2.fillPoly(mask, [np.rint((points - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
     return mask.astype(np.float32) / 255

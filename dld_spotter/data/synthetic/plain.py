@@ -41,6 +41,7 @@ def draw_scene(
     The ground is drawn first: the same generator state without words gives the same ground.
 
     Args:
+        rng: of the random choices.
         words: each with at least one visible character of the built-in font (Latin letters, digits, punctuation).
         size: height and width in pixels.
         max_angle: words are turned by up to this many degrees, half of them not at all.

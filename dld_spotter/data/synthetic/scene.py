@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from dld_spotter.data.synthetic.backgrounds import draw_background, random_colour, textured
-from dld_spotter.data.synthetic.blocks import Block, random_setting, set_lines
+from dld_spotter.data.synthetic.blocks import Block, SetWord, random_setting, set_lines
 from dld_spotter.data.synthetic.degradation import choose_quality, degrade
 from dld_spotter.data.synthetic.fonts import FontChoice, FontFace
 from dld_spotter.data.synthetic.layout import Placement, Room, curved_surface, flat_surface
@@ -178,7 +178,7 @@ class SceneDrawer:
         lines = int(rng.integers(2, 5))
         block = self._set(rng, capital, lines, lines * 4, 0.4 * self.style.size[1], title=False)
         placement = None if block is None else self._place(rng, room, block, "panel", capital)
-        if placement is None:
+        if block is None or placement is None:
             return
         room.take(placement.footprint)
         self._paint(rng, scene, block, placement, "panel", capital)
@@ -195,7 +195,7 @@ class SceneDrawer:
         if rng.random() < 0.4:  # across instead of down
             corners = corners[:, ::-1] * [width / height, height / width]
         mask = np.zeros((height, width), np.uint8)
-        cv2.fillPoly(mask, [np.int32(np.rint(corners * 16))], 255, cv2.LINE_AA, 4)
+        cv2.fillPoly(mask, [np.rint(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
         np.copyto(scene.image, textured(rng, self.bank, (height, width), 0.5), where=mask[..., None] > 127)
         scene.words = [
             SceneWord(w.text, w.polygon, w.characters, w.ignore or _hidden_share(mask, w.polygon) > HIDDEN)
@@ -203,7 +203,7 @@ class SceneDrawer:
         ]
 
 
-def _scene_word(word, placement: Placement, too_small: float) -> SceneWord:
+def _scene_word(word: SetWord, placement: Placement, too_small: float) -> SceneWord:
     polygon = placement.outline(word).astype(np.float32)
     boxes = word.character_boxes
     corners = np.stack([boxes[:, [0, 1]], boxes[:, [2, 1]], boxes[:, [2, 3]], boxes[:, [0, 3]]], axis=1)
@@ -220,5 +220,5 @@ def _thickness(word: SceneWord) -> float:
 
 def _hidden_share(mask: np.ndarray, polygon: np.ndarray) -> float:
     inside = np.zeros_like(mask)
-    cv2.fillPoly(inside, [np.int32(np.rint(polygon))], 1)
+    cv2.fillPoly(inside, [np.rint(polygon).astype(np.int32)], 1)
     return cv2.mean(mask, inside)[0] / 255

@@ -65,8 +65,11 @@ class SceneStyle:
     def resized(self, height: int, width: int) -> "SceneStyle":
         """The style for another size of scene; text heights grow with the number of rows."""
         factor = height / self.size[0]
-        kinds = tuple(replace(kind, heights=tuple(factor * side for side in kind.heights)) for kind in self.kinds)
-        return replace(self, size=(height, width), kinds=kinds)
+        kinds = []
+        for kind in self.kinds:
+            low, high = kind.heights
+            kinds.append(replace(kind, heights=(factor * low, factor * high)))
+        return replace(self, size=(height, width), kinds=tuple(kinds))
 
 
 STYLES = {

@@ -83,6 +83,8 @@ def random_view(rng: np.random.Generator, size: tuple[float, float], strength: f
     """(3, 3): a plane of (width, height) seen from an angle, its middle at (0, 0) and there at its own scale.
 
     Args:
+        rng: of the random choices.
+        size: (width, height) of the plane.
         strength: 0 sees it straight on, 1 turns it sideways by up to 55 and up or down by up to 35 degrees.
         roll: turn in the image in degrees, positive clockwise on screen.
     """

@@ -1,6 +1,7 @@
 """Grey patterns that grounds are made from: noise, planks, bricks, leaves, facades and clutter."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -27,18 +28,17 @@ def _plaster(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 def _grit(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     """Asphalt, concrete, rough cloth."""
-    fine = rng.standard_normal(size, np.float32)
-    fine = cv2.GaussianBlur(fine, (0, 0), rng.uniform(0.5, 1.6))
+    fine = cv2.GaussianBlur(rng.standard_normal(size, np.float32), (0, 0), rng.uniform(0.5, 1.6))
     return 0.5 + 0.16 * fine / max(float(fine.std()), 1e-6) + 0.4 * (cloud_noise(rng, size, 0.5) - 0.5)
 
 
 def _wood(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     """Grain along planks with gaps between them."""
     height, width = size
-    grain = cv2.resize(cloud_noise(rng, (height, max(8, width // 24)), 0.85, 6), (width, height))
+    grain: np.ndarray = cv2.resize(cloud_noise(rng, (height, max(8, width // 24)), 0.85, 6), (width, height))
     planks = int(rng.integers(2, 9))
     edges = np.linspace(0, height, planks + 1).astype(int)
-    for top, bottom in zip(edges[:-1], edges[1:], strict=True):
+    for top, bottom in pairwise(edges):
         grain[top:bottom] = 0.7 * np.roll(grain[top:bottom], int(rng.integers(width)), axis=1) + rng.uniform(0, 0.3)
         grain[top : top + int(rng.integers(1, 4))] *= 0.35
     return grain if rng.random() < 0.6 else np.ascontiguousarray(cv2.resize(grain.T, (width, height)))
@@ -84,7 +84,7 @@ def _facade(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     """A grid of windows, shelves or doors."""
     height, width = size
     wall = np.full(size, rng.uniform(0.3, 0.8), np.float32)
-    step_x, step_y = rng.integers(24, 140), rng.integers(24, 140)
+    step_x, step_y = int(rng.integers(24, 140)), int(rng.integers(24, 140))
     inset_x, inset_y = int(step_x * rng.uniform(0.08, 0.3)), int(step_y * rng.uniform(0.08, 0.3))
     glass = rng.uniform(0.0, 0.9)
     for y in range(-int(rng.integers(step_y)), height, step_y):
@@ -109,15 +109,14 @@ def _clutter(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
             half = np.array([reach, reach * rng.uniform(0.15, 1.2)]) / 2
             corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
             corners = corners @ [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]] + centre
-            cv2.fillConvexPoly(canvas, np.int32(corners * 16), tone, cv2.LINE_AA, SHIFT)
+            cv2.fillConvexPoly(canvas, (corners * 16).astype(np.int32), tone, cv2.LINE_AA, SHIFT)
         elif kind < 0.75:
-            end = centre + rng.normal(0, 150, 2)
-            cv2.line(
-                canvas, np.int32(centre).tolist(), np.int32(end).tolist(), tone, int(rng.integers(1, 9)), cv2.LINE_AA
-            )
+            start, end = np.array([centre, centre + rng.normal(0, 150, 2)]).astype(np.int32).tolist()
+            cv2.line(canvas, start, end, tone, int(rng.integers(1, 9)), cv2.LINE_AA)
         else:
             axes = (int(reach * 8), int(reach * rng.uniform(3, 8)))
-            cv2.ellipse(canvas, np.int32(centre * 16).tolist(), axes, rng.uniform(0, 180), 0, 360, tone, -1, 8, SHIFT)
+            place = (centre * 16).astype(np.int32).tolist()
+            cv2.ellipse(canvas, place, axes, rng.uniform(0, 180), 0, 360, tone, -1, 8, SHIFT)
     return 0.8 * canvas + 0.2 * cloud_noise(rng, size, 0.7, 8)
 
 

@@ -5,8 +5,9 @@ import os
 import string
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -29,6 +30,8 @@ _SIGN_TEXT = """
     fashion beauty hair nails optician dental pharmacy clinic garden home auto tyres repair wash rent let sold
 """
 SIGN_WORDS = tuple(_SIGN_TEXT.split())
+
+Item = TypeVar("Item")
 
 
 def word_key(word: str) -> str:
@@ -127,6 +130,8 @@ class Vocabulary:
         """One string of 1 to ``longest`` characters without blanks: printable ASCII, and those of the dictionary.
 
         Args:
+            rng: of the random choices.
+            longest: most characters.
             case: "lower", "title" or "upper" for the letters of dictionary words; None for any.
 
         Raises:
@@ -170,7 +175,7 @@ class Vocabulary:
         def number(low: int, high: int) -> int:
             return int(rng.integers(low, high))
 
-        units = ("km", "kg", "h", "m", "cm", "ml", "st", "th", "A", "B", "x")
+        units: tuple[str, ...] = ("km", "kg", "h", "m", "cm", "ml", "st", "th", "A", "B", "x")
         units = units if self.english else tuple(unit for unit in units if unit not in ("st", "th"))
         forms = (
             lambda: str(number(0, 10 ** number(1, 5))),
@@ -237,5 +242,5 @@ def _is_dictionary_word(word: str) -> bool:
     return 0 < len(word) <= LONGEST and letters.isascii() and letters.isalpha()
 
 
-def _pick(rng: np.random.Generator, items):
+def _pick(rng: np.random.Generator, items: Sequence[Item]) -> Item:
     return items[int(rng.integers(len(items)))]

@@ -45,10 +45,8 @@ class _RoundedBatch:
 def round_batch_sizes(model: nn.Module, everywhere: bool = False) -> None:
     """Let the convolutions of a model see few batch sizes on a GPU; outputs and gradients stay the same.
 
-    Convolutions that hold a batch normalisation, which would count what is filled in, are left alone.
-
-    Args:
-        everywhere: on a CPU, too.
+    Convolutions that hold a batch normalisation, which would count what is filled in, are left alone. ``everywhere``:
+    on a CPU, too.
     """
     for module in model.modules():
         if isinstance(module, _ConvNd) and not any(isinstance(part, _BatchNorm) for part in module.modules()):

@@ -42,10 +42,7 @@ def single_feature_map(backbone: Backbone, image: Tensor, name: str) -> FeatureM
     """One feature map of a backbone, without what only the others need.
 
     Of an FPN, the lateral convolutions and the top-down sums are computed down to this level. Its output convolution is
-    left pending, since it may be needed in few places only.
-
-    Args:
-        image: (B, 3, H, W) normalised and padded.
+    left pending, since it may be needed in few places only. The image is (B, 3, H, W), normalised and padded.
     """
     levels = [f"p{feature[len('res') :]}" for feature in backbone.in_features] if isinstance(backbone, FPN) else []
     if name not in levels:
@@ -57,9 +54,7 @@ def single_feature_map(backbone: Backbone, image: Tensor, name: str) -> FeatureM
 def merged_features(backbone: FPN, image: Tensor, finest: int = 0) -> dict[int, Tensor]:
     """The maps of an FPN before its output convolutions, by level, from the coarsest on.
 
-    Args:
-        image: (B, 3, H, W) normalised and padded.
-        finest: levels below it are left out.
+    The image is (B, 3, H, W), normalised and padded. Levels below ``finest`` are left out.
     """
     bottom_up, merged = backbone.bottom_up(image), {}
     previous = None

@@ -4,7 +4,7 @@ Shapes: B images, k candidate scales, R words over the whole batch, T decoding s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -28,9 +28,9 @@ from dld_spotter.modeling.dld.selector.scale_costs import CandidateScales
 from dld_spotter.modeling.dld.selector.selector_log import ScaleChoice, log_choice
 from dld_spotter.modeling.dld.selector.selector_network import build_resolution_selector
 from dld_spotter.modeling.dld.training_batch import TrainingBatch, evaluating, global_counts, group_by
+from dld_spotter.modeling.score_threshold import WordScoring
 from dld_spotter.modeling.spotter import RecognitionOutput, Spotter, readable_words
 from dld_spotter.modeling.spotter_parts import AttentionMapSpotter, PyramidSpotter, require
-from dld_spotter.modeling.word_scores import WordScoring
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DLDInference:
 
     fixed_scale: float = 0.0
     gamma_shift: float = 0.0
-    scoring: WordScoring = WordScoring()
+    scoring: WordScoring = field(default_factory=WordScoring)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "DLDInference":

@@ -55,8 +55,7 @@ def rescale_images(images: ImageList, scale: float, divisor: int = 32) -> ImageL
 def rescale_words(words: Sequence[Instances], images: ImageList, rescaled: ImageList, scale: float) -> list[Instances]:
     """The targets of ``images`` in the pixels of ``rescaled``; other fields are shared.
 
-    Args:
-        scale: the factor that ``rescaled`` was made with.
+    ``rescaled`` was made with the factor ``scale``.
     """
     height, width = images.tensor.shape[-2:]
     new_height, new_width = rescaled_size((height, width), scale)

@@ -73,8 +73,7 @@ def _middles(window: Tensor, cells: Tensor, grid_size: int) -> Tensor:
 def places_of(points: Tensor, position: Tensor, stride: int) -> Tensor:
     """(..., 2): where points (..., 2) in pixels are in the image, which spans -1 to 1.
 
-    Args:
-        position: (2, H, W) of the positions of a map, ``stride`` pixels each; H and W are 2 at least.
+    ``position`` is (2, H, W), of the positions of a map, ``stride`` pixels each; H and W are 2 at least.
     """
     first, last = position[:, 0, 0], position[:, -1, -1]
     height, width = position.shape[1:]
@@ -86,7 +85,9 @@ def window_sums(window: Tensor, cells: Tensor, grid_size: int, places: Tensor, c
     """The distances of windows' middles from where they should be, along x and y, so that parts of a batch add up.
 
     Args:
-        window, cells, grid_size: as ``window_logits`` takes them.
+        window: as ``window_logits`` takes them.
+        cells: likewise.
+        grid_size: likewise.
         places: (..., L, 2) in the image, which spans -1 to 1.
         counted: (..., L) bool.
 

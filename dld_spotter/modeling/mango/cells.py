@@ -137,6 +137,7 @@ def choose_cells(owners: CellOwners, number: int, draw: bool) -> tuple[Tensor, T
     """The cells of each word that are read.
 
     Args:
+        owners: which cells each word has.
         number: M.
         draw: at random; else those that the word covers most.
 

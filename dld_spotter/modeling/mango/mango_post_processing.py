@@ -13,7 +13,7 @@ from detectron2.structures import Instances
 from torch import Tensor
 
 from dld_spotter.geometry import clockwise
-from dld_spotter.modeling.word_scores import WordScoring
+from dld_spotter.modeling.score_threshold import WordScoring
 from dld_spotter.outlines import mask_to_polygon
 from dld_spotter.structures import PolygonBoxes, WordPolygons
 

@@ -9,6 +9,7 @@ batch, L character slots, V characters and special tokens.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -56,7 +57,7 @@ class MANGO(SegmentationSpotter):
         pretrain_attention: learn places and attention only.
     """
 
-    cost_parts = {
+    cost_parts: ClassVar = {
         "backbone": ("backbone",),
         "FPN": ("backbone.fpn_", "backbone.top_block"),
         "centre line": ("centre_line",),

@@ -172,6 +172,7 @@ def character_masks(regions: CharacterRegions, size: tuple[int, int], stride: in
     character that holds no map position's centre has the position that its own middle lies in.
 
     Args:
+        regions: of the characters of one image.
         size: H, W.
         stride: pixels a map position.
 

@@ -107,6 +107,7 @@ class MaskAttention(nn.Module):
         """Attend for the words of each image, in parts of at most ``max_cells`` cells.
 
         Args:
+            maps: of the batch.
             words: one entry an image.
             learn_characters: whether the sums for the loss of the characters' attention are wanted.
         """

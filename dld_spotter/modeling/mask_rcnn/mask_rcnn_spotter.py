@@ -1,6 +1,7 @@
 """The base spotter of the DLD paper: Mask R-CNN with a recognition branch on the stride-4 map."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -18,9 +19,9 @@ from dld_spotter.modeling.recognition.feature_source import FeatureSource
 from dld_spotter.modeling.recognition.roi_feature_recogniser import AttentionTextHead
 from dld_spotter.modeling.recognition.text_head_spotter import TextHeadSpotter
 from dld_spotter.modeling.recognition.word_jitter import pool_jittered
+from dld_spotter.modeling.score_threshold import WordScoring
 from dld_spotter.modeling.spotter import readable_words, target_tokens
 from dld_spotter.modeling.spotter_parts import Pyramid, Workload
-from dld_spotter.modeling.word_scores import WordScoring
 
 
 @META_ARCH_REGISTRY.register()
@@ -37,7 +38,7 @@ class MaskRCNNSpotter(GeneralizedRCNN, TextHeadSpotter):
         scoring: which words are returned; None for all.
     """
 
-    cost_parts = {
+    cost_parts: ClassVar = {
         "backbone": ("backbone",),
         "FPN": ("backbone.fpn_", "backbone.top_block"),
         "RPN": ("proposal_generator",),

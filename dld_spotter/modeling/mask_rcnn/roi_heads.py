@@ -17,8 +17,8 @@ from dld_spotter.modeling.recognition.roi_feature_recogniser import (
     text_head_input,
 )
 from dld_spotter.modeling.recognition.word_jitter import WordJitter
+from dld_spotter.modeling.score_threshold import WordScoring
 from dld_spotter.modeling.spotter import readable_words
-from dld_spotter.modeling.word_scores import WordScoring
 
 
 @ROI_HEADS_REGISTRY.register()

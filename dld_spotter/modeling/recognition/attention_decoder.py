@@ -72,8 +72,7 @@ class AttentionDecoder(nn.Module):
     def step(self, token_gates: Tensor, state: DecoderState, memory: DecoderMemory) -> DecoderState:
         """One step of the recurrence.
 
-        Args:
-            token_gates: (R, K, 4 H), ``self.token_gates`` of the previous tokens.
+        ``token_gates`` are (R, K, 4 H): those of the previous tokens.
         """
         return self._advance(token_gates, state, self._look(state, memory)[1])
 

@@ -64,7 +64,7 @@ def prefix_beam_search(log_probs: Tensor, width: int, longest: int) -> tuple[Ten
 
 def _advance(beam: _Beam, column: Tensor, branching: int) -> _Beam:
     """The beam after one more column, (R, V) log-probabilities."""
-    words, width, longest = beam.prefixes.shape
+    _, width, longest = beam.prefixes.shape
     total = torch.logaddexp(beam.blank, beam.character)
     place = (beam.lengths - 1).clamp(min=0)[..., None]
     last = beam.prefixes.gather(2, place)[..., 0]  # (R, K), NOTHING for the empty prefix

@@ -122,10 +122,7 @@ class AttentionTextHead(nn.Module):
         return ""
 
     def pool_words(self, source: FeatureSource, words: Sequence[Instances]) -> Tensor:
-        """Features of words in their ground-truth boxes.
-
-        Args:
-            words: the words of each image, with ``gt_boxes`` and ``gt_masks``.
+        """Features of words in their ground-truth boxes: they have ``gt_boxes`` and ``gt_masks``.
 
         Returns:
             (R, C, rows, columns).

@@ -67,6 +67,9 @@ def pool_jittered(
     """(R, C, rows, columns) features of the readable words in given places, for a pass that trains recognition alone.
 
     Args:
+        spotter: that recognises.
+        images: normalised and padded.
+        targets: of each image.
         jitter: moves these places.
         features: those of ``Spotter.pyramid``, if they are there already.
     """

@@ -76,9 +76,7 @@ def _conv(in_channels: int, out_channels: int, kernel: tuple[int, int]) -> Conv2
 def label_areas(scores: Tensor, center: float, end: float, boundary: float) -> Tensor:
     """(B, H, W) uint8 areas where scores reach their thresholds: boundary over tail over head over centre.
 
-    Args:
-        scores: (B, 4, H, W) in [0, 1]: centre, head, tail, boundary.
-        center, end, boundary: thresholds.
+    Scores are (B, 4, H, W) in [0, 1]: centre, head, tail, boundary.
     """
     thresholds = scores.new_tensor([center, end, end, boundary])[:, None, None]
     number = torch.arange(1, 5, device=scores.device, dtype=torch.uint8)[:, None, None]

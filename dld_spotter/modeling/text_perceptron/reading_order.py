@@ -46,6 +46,7 @@ def order_outlines(polygons: Tensor, ordered_points: Collection[int], vertical_r
     Args:
         polygons: (N, P, 2) clockwise on screen; repeated points count once.
         ordered_points: even numbers.
+        vertical_ratio: of height to width.
     """
     points, count = _without_repetitions(polygons)
     start, after_top, found = _end_edges(points, count)

@@ -60,9 +60,7 @@ def dice_loss(scores: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
 def regression_error(predicted: Tensor, target: Tensor, valid: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """The sum of the smooth L1 errors in the valid cells, and how many numbers it is the sum of.
 
-    Args:
-        predicted, target: (B, 4, H, W).
-        valid: (B, H, W) bool.
+    Predictions and targets are (B, 4, H, W); ``valid`` is (B, H, W) bool.
     """
     error = F.smooth_l1_loss(predicted.float(), target, reduction="none", beta=beta)
     return (error * valid[:, None]).sum(), valid.sum() * predicted.shape[1]

@@ -94,6 +94,7 @@ def _largest_touching(piece: np.ndarray, blob: np.ndarray, sizes: np.ndarray, nu
         piece: (K,) pieces, and
         blob: (K,) what is beside them; 0 is no blob.
         sizes: of the blobs.
+        number: of pieces.
     """
     touching = blob > 0
     piece, blob = piece[touching], blob[touching]

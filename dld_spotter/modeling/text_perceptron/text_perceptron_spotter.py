@@ -5,6 +5,7 @@ Shapes: B images, N words, F fiducial points.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
         kwargs: as SegmentationSpotter.
     """
 
-    cost_parts = {
+    cost_parts: ClassVar = {
         "backbone": ("backbone",),
         "FPN": ("backbone.fpn_", "backbone.top_block"),
         "segmentation": ("head",),

@@ -23,6 +23,7 @@ from comparison_plan import load_plan
 from comparison_table import format_comparison, read_place, write_comparison
 
 from dld_spotter.analysis.readings import ReadingCache
+from dld_spotter.command_line import says_mistakes
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -51,17 +52,14 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@says_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the tables; 0, or 1 with one sentence about what is wrong."""
     argv = sys.argv[1:] if argv is None else list(argv)
     args = get_parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")  # standard output is for the tables
     command = f"python projects/DLD/report/compare_methods.py {shlex.join(argv)}"
-    try:
-        report = run(args, command)
-    except (OSError, ValueError, KeyError) as error:
-        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
-        return 1
+    report = run(args, command)
     print(report, end="")
     return 0
 

@@ -33,9 +33,12 @@ def compare(
     """Measure what is not in the cache yet, and score everything.
 
     Args:
+        plan: of the comparison.
+        cache: of readings.
         limit: only so many of the first images of each data set; None for all.
         infer: whether rows may be measured; else only the cache is used.
-        resamples, seed: of the bootstrap.
+        resamples: of the bootstrap.
+        seed: likewise.
 
     Raises:
         FileNotFoundError, KeyError, ValueError: of a config, a data set or a checkpoint; before anything is measured as
@@ -99,6 +102,8 @@ def find_lexicons(
     """No list ("none"), and the data set's, if it names one, as "lexicon".
 
     Args:
+        data_set: that names a list.
+        truth: its annotated words.
         paths: of lists, by name; they stand before those of the data set's metadata. Where there is none for "full", it
             is made of the annotated words.
 

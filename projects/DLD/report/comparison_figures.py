@@ -141,8 +141,12 @@ def score_set(
     """All figures of a data set with their intervals.
 
     Args:
+        plan: of the comparison.
+        data_set: that was read.
+        protocol: the rules.
         found: by the rows' names; in place of a row that was not measured, why.
-        resamples, seed: of the bootstrap; all rows share the resampled images.
+        resamples: of the bootstrap; all rows share the resampled images.
+        seed: likewise.
     """
     runs = {name: entry for name, entry in found.items() if isinstance(entry, Measured)}
     if not runs:

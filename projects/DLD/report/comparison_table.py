@@ -21,6 +21,7 @@ def format_comparison(results: Sequence[SetResult], reference: str, command: str
     """The whole report: a table of rows and one of expected orderings for each data set, and how they were made.
 
     Args:
+        results: of each data set.
         reference: the title of the method that differences are taken to.
         command: that made the report.
     """

@@ -110,14 +110,14 @@ def test_a_wide_beam_finds_the_best_of_all_sequences(seed):
 @torch.no_grad()
 def test_a_beam_of_one_is_greedy(decoder):
     context = torch.randn(5, N, D)
-    tokens, scores = beam_search(decoder, context, 1, 6)
+    tokens, _scores = beam_search(decoder, context, 1, 6)
     greedy, _ = decoder.greedy(context, 6)
     assert torch.equal(tokens[:, 0, : greedy.shape[1]], greedy)
 
 
 @torch.no_grad()
 def test_more_beams_than_sequences_are_marked_impossible():
-    tokens, scores = beam_search(AttentionDecoder(3, D, H), torch.randn(2, N, D), 6, 2)
+    _tokens, scores = beam_search(AttentionDecoder(3, D, H), torch.randn(2, N, D), 6, 2)
     # One character (token 2): the sequences are END; 2 END; 2 2.
     assert (scores > -torch.inf).sum(dim=1).tolist() == [3, 3]
     assert torch.all(scores[:, 3:] == -torch.inf)

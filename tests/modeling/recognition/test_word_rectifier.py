@@ -25,7 +25,7 @@ def rectangle(centre, length, height, degrees):
     along = np.array([math.cos(math.radians(degrees)), math.sin(math.radians(degrees))])
     down = np.array([-along[1], along[0]])
     corners = [(-length, -height), (length, -height), (length, height), (-length, height)]
-    return WordPolygons.from_list([[centre + (u * along + v * down) / 2 for u, v in corners]])
+    return WordPolygons.from_list([np.array([centre + (u * along + v * down) / 2 for u, v in corners])])
 
 
 def cut(polygons, images=None, size=SIZE, heights=0.0):

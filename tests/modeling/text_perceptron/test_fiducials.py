@@ -1,5 +1,7 @@
 """Fiducial points of true outlines and of regression maps."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -27,7 +29,7 @@ def from_maps(polygon, number=14, size=(64, 64)):
 
 def walk(line, number):
     """(number, 2) points at equal distances along a line, walked in small steps."""
-    pieces = [np.linspace(a, b, 20001)[1:] for a, b in zip(line, line[1:], strict=False)]
+    pieces = [np.linspace(a, b, 20001)[1:] for a, b in itertools.pairwise(line)]
     steps = np.concatenate([line[:1], *pieces])
     passed = np.concatenate([[0], np.linalg.norm(np.diff(steps, axis=0), axis=1).cumsum()])
     return steps[[np.abs(passed - share * passed[-1]).argmin() for share in np.linspace(0, 1, number)]]

@@ -38,7 +38,8 @@ class PyramidFusion(nn.Module):
         """(B, 2) float32 weights of a level's maps, which sum to 1.
 
         Args:
-            high, low: (B, C, H, W).
+            high: (B, C, H, W).
+            low: likewise.
             image_sizes: height and width of each image, in whose padding nothing is looked at.
             frame: height and width that the maps show.
         """

@@ -41,7 +41,10 @@ class RecognitionDistiller:
         """Weighted losses of the student's output.
 
         Args:
-            student_output, teacher_output: the same words in the same order, their own characters fed in.
+            student: that learns.
+            teacher: that it learns from.
+            student_output: the same words in the same order, their own characters fed in.
+            teacher_output: likewise.
             num_words: what sums over the words are divided by (see ``training_batch.global_counts``).
 
         Raises:
@@ -102,7 +105,9 @@ def alike(student: Tensor, teacher: Tensor, name: str) -> tuple[Tensor, Tensor]:
     """Features of the same size: a student's smaller or larger map of a word is resized to its teacher's, bilinearly.
 
     Args:
-        student, teacher: (R, C, rows, columns), or (R, positions, C) along the word.
+        student: (R, C, rows, columns), or (R, positions, C) along the word.
+        teacher: likewise.
+        name: of the features, for messages.
 
     Raises:
         ValueError: they differ in channels.

@@ -15,7 +15,8 @@ def feature_loss(student: Tensor, teacher: Tensor, count: Tensor | None = None) 
     """L_roi and L_con: squared distance, averaged over channels, positions and words.
 
     Args:
-        student, teacher: (R, C, rows, columns) or (R, N, D); the teacher's has no gradient.
+        student: (R, C, rows, columns) or (R, N, D); the teacher's has no gradient.
+        teacher: likewise.
         count: divide by this instead of R (see ``training_batch.global_counts``).
     """
     if len(student) == 0:

@@ -22,7 +22,8 @@ def logit_loss(student: Tensor, teacher: Tensor, valid: Tensor, count: Tensor, t
     """tau^2 D_KL(softmax(teacher / tau) || softmax(student / tau)), the mean over the steps.
 
     Args:
-        student, teacher: (R, T, V) logits; the teacher's has no gradient.
+        student: (R, T, V) logits; the teacher's has no gradient.
+        teacher: likewise.
         valid: (R, T) bool, the steps that count.
         count: how many these are (see ``training_batch.global_counts``).
         temperature: tau; above 1 it brings out what the teacher holds for the next likely.
@@ -38,9 +39,7 @@ def logit_loss(student: Tensor, teacher: Tensor, valid: Tensor, count: Tensor, t
 def hint_loss(student: Tensor, teacher: Tensor, valid: Tensor, count: Tensor) -> Tensor:
     """The "character localised hint": squared distance of the glimpses, averaged over channels and steps.
 
-    Args:
-        student, teacher: (R, T, D).
-        valid, count: as in ``logit_loss``.
+    Glimpses are (R, T, D); ``valid`` and ``count`` are those of ``logit_loss``.
     """
     return _mean((student.float() - teacher.detach().float()).square().mean(dim=-1), valid, count)
 
@@ -48,9 +47,7 @@ def hint_loss(student: Tensor, teacher: Tensor, valid: Tensor, count: Tensor) ->
 def attention_loss(student: Tensor, teacher: Tensor, valid: Tensor, count: Tensor) -> Tensor:
     """Squared distance of the attention over the positions of the context, summed over these; the mean over the steps.
 
-    Args:
-        student, teacher: (R, T, N), each step's weights.
-        valid, count: as in ``logit_loss``.
+    Weights are (R, T, N), of each step; ``valid`` and ``count`` are those of ``logit_loss``.
     """
     return _mean((student.float() - teacher.detach().float()).square().sum(dim=-1), valid, count)
 
@@ -59,7 +56,8 @@ def affinity_loss(student: Tensor, teacher: Tensor, valid: Tensor, count: Tensor
     """Squared distance of the cosines between the glimpses of any two steps of a word; the mean over pairs, then words.
 
     Args:
-        student, teacher: (R, T, D) glimpses.
+        student: (R, T, D) glimpses.
+        teacher: likewise.
         valid: (R, T) bool, the steps that count.
         count: how many words there are (see ``training_batch.global_counts``).
     """

@@ -51,7 +51,10 @@ def text_accuracy_loss(
     """The "ce" form of L_acc: minus the log-likelihood of the true texts under the mixed outputs, a mean.
 
     Args:
+        choice: as in ``accuracy_loss``.
+        student_logits: likewise.
         target: (R, S) token ids.
+        image_of_word: likewise.
         log_likelihood: see ``Spotter.log_likelihood``.
         count: what the sum is divided by: the number of true characters and ends; the others as in ``accuracy_loss``.
     """
@@ -71,11 +74,6 @@ def cost_loss(choice: Tensor, costs: Tensor) -> Tensor:
     return (choice * costs).sum(dim=1).mean()
 
 
-def temperature_at(epoch: int, initial: float, decay: float) -> float:
-    """tau = tau_init * sigma ** epoch of the Gumbel-softmax."""
-    return initial * decay**epoch
-
-
 def sample_choice(logits: Tensor, temperature: Tensor) -> Tensor:
     """(B, k) straight-through Gumbel-softmax: one-hot in value, with the gradient of the soft sample."""
     # A number on the device, which need not wait to be told to the CPU; annotated as a float in torch.
@@ -91,6 +89,7 @@ def cheapest_equal_scale(
         candidates: (k, R, S) token ids of the student at each scale.
         teacher: (R, S) token ids of the teacher.
         image_of_word: (R,) image of each word.
+        num_images: of the batch.
         costs: (k,).
 
     Returns:

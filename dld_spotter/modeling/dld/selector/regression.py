@@ -53,7 +53,8 @@ def recognition_divergence(teacher_logits: Tensor, student_logits: Tensor, valid
     """(R,) D_KL of the two outputs, summed over a word's steps: ``gumbel.accuracy_loss`` with one scale chosen.
 
     Args:
-        teacher_logits, student_logits: (R, T, V).
+        teacher_logits: (R, T, V).
+        student_logits: likewise.
         valid: (R, T) bool, the steps that count.
     """
     teacher = teacher_logits.float().log_softmax(dim=-1)
@@ -79,8 +80,7 @@ def _centred(values: Tensor) -> Tensor:
 def shift_gamma(logits: Tensor, shift: float, costs: Tensor) -> Tensor:
     """(B, k) logits of a fitted selector as if gamma had been greater by ``shift``.
 
-    Args:
-        costs: (k,) of the scales.
+    ``costs`` are (k,), one a scale.
     """
     return logits - SHARPNESS * shift * costs
 
@@ -102,6 +102,8 @@ def choose_at(
     What it expects a scale to lose grows by gamma times the scale's cost, for every image.
 
     Args:
+        selector: that was fitted.
+        gamma: what it shall choose at.
         costs: (k,) of all scales.
         among: indices of the scales that may be chosen; None for all.
     """

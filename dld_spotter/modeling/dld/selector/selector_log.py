@@ -33,6 +33,7 @@ def log_choice(chosen: ScaleChoice, scales: Sequence[float], costs: Tensor) -> l
     """Log a choice; the chosen scales as numbers come from the device in the same transfer.
 
     Args:
+        chosen: for the images of a batch.
         scales: the candidates.
         costs: (k,) of the candidates.
 

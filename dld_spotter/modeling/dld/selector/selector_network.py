@@ -3,7 +3,8 @@
 Shapes: B images, k candidate scales.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -73,7 +74,7 @@ class ResidualSelector(ScaleClassifier):
         self.blocks = nn.Sequential(
             *(
                 ResidualBlock(inside, outside, stride=1 if index == 0 else 2, norm=norm)
-                for index, (inside, outside) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+                for index, (inside, outside) in enumerate(pairwise(widths))
             )
         )
         self.last = _conv(widths[-1], widths[-1], norm, kernel=1)
@@ -119,8 +120,7 @@ class ResidualBlock(nn.Module):
 def masked_mean(features: Tensor, image_sizes: Sequence[tuple[int, int]], padded: tuple[int, int]) -> Tensor:
     """Mean over the positions that show the image rather than its padding.
 
-    Args:
-        features: (B, C, H, W) of images that were padded to ``padded`` (height, width).
+    Features are (B, C, H, W), of images that were padded to ``padded`` (height, width).
 
     Returns:
         (B, C).
@@ -141,7 +141,14 @@ def _share(positions: int, size: int, padded: int) -> int:
     return max(1, min(positions, round(positions * size / padded)))
 
 
-def _conv(in_channels: int, out_channels: int, norm: str, kernel: int = 3, stride: int = 1, activation=F.relu):
+def _conv(
+    in_channels: int,
+    out_channels: int,
+    norm: str,
+    kernel: int = 3,
+    stride: int = 1,
+    activation: Callable[[Tensor], Tensor] | None = F.relu,
+) -> Conv2d:
     conv = Conv2d(
         in_channels,
         out_channels,

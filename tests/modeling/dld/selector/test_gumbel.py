@@ -12,7 +12,6 @@ from dld_spotter.modeling.dld.selector.gumbel import (
     cheapest_equal_scale,
     cost_loss,
     sample_choice,
-    temperature_at,
     text_accuracy_loss,
 )
 from dld_spotter.modeling.recognition.likelihood import step_log_likelihood
@@ -139,7 +138,3 @@ def test_cheapest_scale_that_reads_like_the_teacher():
     costs = torch.tensor([0.1, 0.3, 0.6])
     assert cheapest_equal_scale(student, teacher, IMAGE_OF_WORD, B, costs).tolist() == [1, 2]
     assert cheapest_equal_scale(student, teacher, IMAGE_OF_WORD, B, costs.flip(0)).tolist() == [2, 0]
-
-
-def test_the_temperature_falls_from_epoch_to_epoch():
-    assert [temperature_at(epoch, 5.0, 0.965) for epoch in (0, 1, 20)] == pytest.approx([5.0, 4.825, 5 * 0.965**20])

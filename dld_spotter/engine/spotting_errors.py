@@ -19,7 +19,7 @@ from dld_spotter.modeling.dld.selector.regression import ScaleLosses
 from dld_spotter.predicted_words import to_words
 
 
-def measure_spotting_losses(
+def measure_spotting_errors(
     model: DLDSpotter,
     batches: Iterable[list[dict]],
     truth: GroundTruth,
@@ -34,6 +34,7 @@ def measure_spotting_losses(
     over a data set is one minus twice the sum of what is lost over the sum of T + D.
 
     Args:
+        model: with the scales.
         batches: mapped records with "image_id", "height" and "width".
         truth: the annotated words of these images.
         charset: of the model.

@@ -9,7 +9,7 @@ from detectron2.structures import Boxes, Instances
 from test_selector_fitting import toy_cfg
 
 from dld_spotter.data.charset import Charset
-from dld_spotter.engine.spotting_losses import measure_spotting_losses
+from dld_spotter.engine.spotting_errors import measure_spotting_errors
 from dld_spotter.evaluation.ground_truth import GroundTruth, TruthImage
 from dld_spotter.evaluation.protocol import Protocol, TruthWord
 
@@ -67,7 +67,7 @@ def truth():
 def measure(**protocol):
     batches = [[{"image_id": 1}, {"image_id": 2}], [{"image_id": 3}]]
     model = Scripted()
-    losses = measure_spotting_losses(model, batches, truth(), CHARSET, Protocol(**protocol), total=2)
+    losses = measure_spotting_errors(model, batches, truth(), CHARSET, Protocol(**protocol), total=2)
     assert model.fixed_scale == 0.25
     return losses
 

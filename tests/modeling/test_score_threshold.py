@@ -10,7 +10,7 @@ from detectron2.structures import Boxes, Instances
 from helpers.toy_words import CHARSET, toy_batch
 
 from dld_spotter.data.charset import END, PAD
-from dld_spotter.modeling.word_scores import WordScoring
+from dld_spotter.modeling.score_threshold import WordScoring
 
 FINDS = ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0, "TEST.DETECTIONS_PER_IMAGE", 8)
 METHODS = {
