@@ -147,9 +147,9 @@ class TextPredictor:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
         if on_error not in ("report", "raise"):
             raise ValueError(f"on_error is '{on_error}'; use 'report' or 'raise'.")
-        lexicon = _as_lexicon(lexicon)
-        jobs = (
-            _Job(photo, lexicon and lexicon.for_image(image_key(photo.file_name)))
+        words = _as_lexicon(lexicon)
+        jobs: Iterable[_Job] = (
+            _Job(photo, None if words is None else words.for_image(image_key(photo.file_name)))
             for photo in to_photos(inputs, recursive)
         )
         if isinstance(inputs, (Sized, os.PathLike)):  # what is wrong with them shows before anything is read
@@ -169,7 +169,8 @@ class TextPredictor:
         except ImageError:
             return 0, 0
         step = max(1, getattr(getattr(self.model, "backbone", None), "size_divisibility", 1))
-        return tuple(-(-length // step) * step for length in size)
+        height, width = (-(-length // step) * step for length in size)
+        return height, width
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """The size to which DefaultPredictor's ResizeShortestEdge brings an image that is not read in tiles."""
@@ -208,17 +209,19 @@ class TextPredictor:
 
     def _spot_tiles(self, image: np.ndarray, tiling: Tiling, batch_size: int) -> TextResult | Exception:
         """The result of an image that is read in tiles, and once more as a whole for words that no tile holds."""
-        parts: list[TextResult | Exception] = each_or_error(self._spot, [image])
+        outcomes = each_or_error(self._spot, [image])
         for start in range(0, len(tiling.starts), batch_size):
             tiles = range(len(tiling.starts))[start : start + batch_size]
-            parts += each_or_error(self._spot, [tiling.crop(image, tile) for tile in tiles])
-        for part in parts:
-            if isinstance(part, Exception):
-                return part
-        whole, *tiles = parts
-        words = in_reading_order(merge_tiles(tiling, [tile.words for tile in tiles], whole.words))
-        scale = None if whole.scale is None else round(float(np.mean([tile.scale for tile in tiles])), 4)
-        return replace(whole, words=words, scale=scale, tiles=len(tiles))
+            outcomes += each_or_error(self._spot, [tiling.crop(image, tile) for tile in tiles])
+        parts: list[TextResult] = []
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                return outcome
+            parts.append(outcome)
+        whole, *others = parts
+        words = in_reading_order(merge_tiles(tiling, [tile.words for tile in others], whole.words))
+        scale = None if whole.scale is None else round(float(np.mean([tile.scale for tile in others])), 4)
+        return replace(whole, words=words, scale=scale, tiles=len(others))
 
     @torch.no_grad()
     def _spot(self, images: Sequence[np.ndarray]) -> list[TextResult]:
@@ -276,4 +279,4 @@ def _describe(photo: Photo, error: Exception) -> str:
 def _as_lexicon(lexicon) -> Lexicon | ImageLexicons | None:
     if lexicon is None or isinstance(lexicon, (Lexicon, ImageLexicons)):
         return lexicon
-    return load_lexicon(lexicon) if isinstance(lexicon, (str, os.PathLike)) else Lexicon(lexicon)
+    return load_lexicon(os.fspath(lexicon)) if isinstance(lexicon, (str, os.PathLike)) else Lexicon(lexicon)

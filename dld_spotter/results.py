@@ -128,6 +128,8 @@ class TextResult:
         if self.error is not None:
             raise ValueError(f"there is nothing to draw: {self.error}")
         if image is None:
+            if self.source is None:
+                raise ValueError(f"{self.file_name} was not kept; give the image.")
             image = Photo(self.source, self.file_name, self.name, self.page).read()
         if image.shape[:2] != (self.height, self.width):
             raise ValueError(

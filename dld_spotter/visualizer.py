@@ -67,7 +67,7 @@ class TextVisualizer(Visualizer):
 
     def __init__(self, img_rgb: np.ndarray, charset: Charset | None = None, show_scores: bool = False, **kwargs):
         super().__init__(img_rgb, **kwargs)
-        self.output = _PixelImage(self.img, scale=self.output.scale)
+        self.output: VisImage = _PixelImage(self.img, scale=self.output.scale)
         self.charset = charset
         self.show_scores = show_scores
 
