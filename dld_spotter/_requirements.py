@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import logging
 import warnings
+from functools import partial
 
 from dld_spotter.resources import resource
 
@@ -47,11 +48,15 @@ def check_detectron2() -> None:
 _NOISE = {"torch.fx._symbolic_trace": "is_fx_tracing_warning", "torch.utils.cpp_extension": "_find_cuda_home"}
 
 
+def _comes_from_elsewhere(function: str, record: logging.LogRecord) -> bool:
+    return record.funcName != function
+
+
 def silence_detectron2() -> None:
     """Ignore these warnings, and torch's of the meshgrid of Detectron2's anchors; all others stay."""
     warnings.filterwarnings("ignore", "torch.meshgrid: in an upcoming release", UserWarning, r"torch\.functional")
     for name, function in _NOISE.items():
-        logging.getLogger(name).addFilter(lambda record, function=function: record.funcName != function)
+        logging.getLogger(name).addFilter(partial(_comes_from_elsewhere, function))
 
 
 silence_detectron2()

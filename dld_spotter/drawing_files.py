@@ -50,6 +50,7 @@ class Drawings:
 
     def target(self, photo: Photo | TextResult) -> Path:
         """The file for the drawing of a photo."""
+        assert self.path is not None
         return self.path if self.is_file else self.path / f"{photo.name}.jpg"
 
     def is_photo(self, path: Path) -> bool:

@@ -224,7 +224,7 @@ def _say_what_is_left(header: Image.Image, name: str, page: int | None) -> None:
         if pages > 1:
             logger.warning("%s: only the first of its %d pages is read.", name, pages)
     elif header.format != "MPO" and getattr(header, "is_animated", False):
-        logger.warning("%s: an animation of %d frames; only the first is read.", name, header.n_frames)
+        logger.warning("%s: an animation of %d frames; only the first is read.", name, getattr(header, "n_frames", 0))
 
 
 def _turn_to_page(header: Image.Image, name: str, page: int) -> None:
@@ -243,7 +243,7 @@ def _page_frames(header: Image.Image) -> list[int]:
     try:
         for frame in range(_MAX_PAGES):
             header.seek(frame)
-            if not header.tag_v2.get(_TIFF_SUBFILE_TYPE, 0) & _NO_PAGE:
+            if not getattr(header, "tag_v2", {}).get(_TIFF_SUBFILE_TYPE, 0) & _NO_PAGE:
                 frames.append(frame)
         logger.warning("a TIFF has %d pages or more; the others are left out.", _MAX_PAGES)
     except EOFError:  # after the last one

@@ -89,8 +89,9 @@ def to_photos(
     expanded = _expand(inputs, recursive, exclude)
     shared: set[str] = set()
     if isinstance(inputs, Sized):
-        expanded = list(expanded)
-        shared = {label for label, number in Counter(label for _, label in expanded).items() if number > 1}
+        listed = list(expanded)
+        shared = {label for label, number in Counter(label for _, label in listed).items() if number > 1}
+        expanded = iter(listed)
     names = _Names(shared)
     for position, (source, label) in enumerate(expanded):
         yield from [source] if isinstance(source, Photo) else names.photos(source, label, position)
@@ -167,8 +168,11 @@ def _expand_path(path: Path, recursive: bool, exclude: Collection) -> Iterator[t
 
 def _pages(source: Path | bytes | np.ndarray | Image.Image) -> list[int] | list[None]:
     """The numbers of a source's pages; [None] for one that has no other."""
-    is_file = isinstance(source, Path) and source.suffix.lower() in (".tif", ".tiff")
-    if not (is_file or isinstance(source, bytes) and source.startswith(_TIFF_MAGIC)):
+    if isinstance(source, Path):
+        may_have_more = source.suffix.lower() in (".tif", ".tiff")
+    else:
+        may_have_more = isinstance(source, bytes) and source.startswith(_TIFF_MAGIC)
+    if not may_have_more or not isinstance(source, Path | bytes):
         return [None]
     try:
         pages = count_pages(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from detectron2.structures import Instances
+from torch import Tensor
 
 from dld_spotter.data.charset import Charset, list_characters
 from dld_spotter.outlines import box_region, boxed_outline
@@ -66,9 +67,10 @@ def _predicted_polygons(instances: Instances) -> WordPolygons | None:
     return boxes.polygons if isinstance(boxes, PolygonBoxes) else None
 
 
-def _masked_outline(mask, box: np.ndarray) -> np.ndarray | None:
+def _masked_outline(mask: Tensor, box: np.ndarray) -> np.ndarray | None:
     """The outline of a (H, W) tensor, searched only in and one pixel round the box (4,)."""
-    region = box_region(box, mask.shape)
+    height, width = mask.shape
+    region = box_region(box, (height, width))
     if region is None:
         return None
     left, top, right, bottom = region

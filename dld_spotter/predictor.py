@@ -190,7 +190,11 @@ class TextPredictor:
         An iterator's images are taken as they are needed: three batches at most are held.
 
         Args:
-            inputs, batch_size, on_error, lexicon, recursive: see ``__call__``.
+            inputs: see ``__call__``, as for the others.
+            batch_size: images a forward pass at most.
+            on_error: "report" or "raise".
+            lexicon: words that may occur.
+            recursive: read the subfolders of folders, too.
 
         Returns:
             As the list of ``__call__``, one by one.

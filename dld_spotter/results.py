@@ -130,6 +130,7 @@ class TextResult:
 
         Args:
             image: (H, W, 3) uint8 in BGR order, of the original size; by default the source is read again.
+            show_scores: write the scores behind the words.
 
         Returns:
             (H, W, 3) uint8 in BGR order.
@@ -137,6 +138,8 @@ class TextResult:
         if self.error is not None:
             raise ValueError(f"there is nothing to draw: {self.error}")
         if image is None:
+            if self.source is None:
+                raise ValueError(f"{self.file_name} was not kept; give the image.")
             image = Photo(self.source, self.file_name, self.name, self.page).read()
         if image.shape[:2] != (self.height, self.width):
             raise ValueError(
@@ -180,6 +183,7 @@ def to_json(record: dict, indent: int | None = None) -> str:
     """A record as JSON that can be written in UTF-8: bytes of a file name that are no UTF-8 are escaped, not lost.
 
     Args:
+        record: plain numbers and strings.
         indent: as ``json.dumps`` has it.
     """
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=indent)

@@ -47,7 +47,8 @@ def shrinkage(height: int, width: int, shortest: int, longest: int) -> float:
     """How many times smaller the limit of the longer side makes an image than it would be without, or than it is.
 
     Args:
-        height: pixels; width: likewise.
+        height: pixels.
+        width: pixels.
         shortest: INPUT.MIN_SIZE_TEST; 0 leaves images as they are.
         longest: INPUT.MAX_SIZE_TEST.
     """
@@ -60,7 +61,10 @@ def plan_tiles(height: int, width: int, shortest: int, longest: int) -> Tiling |
     """Tiles whose words are as large as the shorter side's length asks for; None where the whole image will do.
 
     Args:
-        height, width, shortest, longest: see ``shrinkage``.
+        height: pixels.
+        width: pixels.
+        shortest: see ``shrinkage``.
+        longest: likewise.
     """
     if longest < shortest or shrinkage(height, width, shortest, longest) < SHRUNK_FROM:
         return None

@@ -13,6 +13,8 @@ import numpy as np
 from detectron2.structures import Instances
 from detectron2.utils.visualizer import VisImage, Visualizer
 from matplotlib.artist import Artist
+from matplotlib.backend_bases import RendererBase
+from torch import Tensor
 
 from dld_spotter.data.charset import Charset
 from dld_spotter.label_fonts import font_families, quiet_about_glyphs
@@ -34,7 +36,7 @@ class _Pixels(Artist):
         self._rgba = cv2.flip(cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA), 0)  # matplotlib counts rows from the bottom
         self.set_zorder(-1)  # behind the axes
 
-    def draw(self, renderer) -> None:
+    def draw(self, renderer: RendererBase) -> None:
         renderer.draw_image(renderer.new_gc(), 0, 0, self._rgba)
 
 
@@ -67,7 +69,7 @@ class TextVisualizer(Visualizer):
 
     def __init__(self, img_rgb: np.ndarray, charset: Charset | None = None, show_scores: bool = False, **kwargs):
         super().__init__(img_rgb, **kwargs)
-        self.output = _PixelImage(self.img, scale=self.output.scale)
+        self.output: VisImage = _PixelImage(self.img, scale=self.output.scale)
         self.charset = charset
         self.show_scores = show_scores
 
@@ -138,6 +140,7 @@ class TextVisualizer(Visualizer):
         """Draw a result as ``TextResult.to_dict`` gives it.
 
         Args:
+            record: of the image.
             show_scale: write its scale into the lower left corner; of no use where the model chooses none.
         """
         words = record["words"]
@@ -151,7 +154,7 @@ class TextVisualizer(Visualizer):
         self.output.ax.texts[-1].set_verticalalignment("bottom")
         return self.output
 
-    def draw_text(self, text: str, position, **kwargs) -> VisImage:
+    def draw_text(self, text: str, position: tuple[float, float], **kwargs) -> VisImage:
         """As Detectron2's, with any script that a font is there for, and dollar signs as themselves."""
         output = super().draw_text(text, position, **kwargs)
         drawn = output.ax.texts[-1]
@@ -174,7 +177,7 @@ class TextVisualizer(Visualizer):
         drawn.set_position(box[:2] + margin)
         return box
 
-    def _decode(self, tokens) -> list[str]:
+    def _decode(self, tokens: Tensor) -> list[str]:
         if self.charset is None:
             raise ValueError("drawing the words of Instances needs a charset: TextVisualizer(image, charset=...).")
         return self.charset.decode(tokens)

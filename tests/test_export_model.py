@@ -161,7 +161,7 @@ def test_scale_on_the_command_line_of_the_demo(exported, tmp_path, capsys):
 
 
 def test_a_fixed_scale_is_in_the_config(tool, run, exported, tmp_path):
-    config, weights = export(tool, run, tmp_path, "--fixed-scale", "0.6")
+    config, _ = export(tool, run, tmp_path, "--fixed-scale", "0.6")
     assert TextPredictor(config)(photo())[0].scale == 0.6
     free = TextPredictor(exported[0])(photo())[0].scale
     assert TextPredictor(config, opts=["MODEL.DLD.FIXED_SCALE", 0.0])(photo())[0].scale == free, "the selector is there"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dld_spotter.analysis.benchmarking import take_turns
+from dld_spotter.analysis.runtime import take_turns
 from dld_spotter.predictor import TextPredictor
 
 OURS = ("torch", "onnx", "openvino", "openvino:auto")

@@ -83,7 +83,11 @@ def _first_line(script: Path) -> str:
 
 def _list_models() -> str:
     """Each model's name, and the first sentence of its card."""
-    return "\n".join(f"{name}: {_first_sentence(pretrained_folder(name) / CARD)}" for name in pretrained_models())
+    return "\n".join(
+        f"{name}: {_first_sentence(folder / CARD)}"
+        for name in pretrained_models()
+        if (folder := pretrained_folder(name))
+    )
 
 
 def _first_sentence(card: Path) -> str:

@@ -23,7 +23,7 @@ from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine import graph_parts as parts
 from dld_spotter.engine.checkpoint import TextCheckpointer
-from dld_spotter.modeling import word_scores
+from dld_spotter.modeling import score_threshold
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.modeling.dld.selector.backbone_selector import BackboneSelector
 from dld_spotter.modeling.dld.selector.regression import SHARPNESS
@@ -190,7 +190,7 @@ def _network(cfg: CfgNode, spotter: MaskRCNNSpotter) -> dict[str, Any]:
         "proposal_weights": list(cfg.MODEL.RPN.BBOX_REG_WEIGHTS),
         "box_weights": list(cfg.MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS),
         "pooled_levels": [int(name.removeprefix("p")) for name in heads.box_in_features],
-        "slack": word_scores.SLACK,
+        "slack": score_threshold.SLACK,
         "max_length": heads.text_head.max_steps - 1,
         **_words(heads.text_head),
     }

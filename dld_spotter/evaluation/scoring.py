@@ -220,15 +220,9 @@ def _read_texts(
             places.setdefault(own, []).extend((image_index, i) for i in range(len(image.reads)))
     for word_list, found in places.items():
         words = [images[image].reads[word] for image, word in found]
-<<<<<<< HEAD
         corrected = look_up(words, word_list, protocol)
-        for (image, word), text in zip(found, corrected, strict=True):
-            texts[image][word] = text
-=======
-        corrected = look_up([w.text for w in words], [w.character_scores for w in words], word_list, protocol)
         for (image_index, i), text in zip(found, corrected, strict=True):
             texts[image_index][i] = text
->>>>>>> f4
     return texts
 
 

@@ -138,8 +138,14 @@ def _to_word(entry: Mapping, polygon_key: str, text_key: str, place: str) -> Rea
     try:
         score = float(entry.get("score", 1.0))
         det_score = None if entry.get("det_score") is None else float(entry["det_score"])
-        scores = (_character_scores(entry, key) for key in ("character_scores", "columns"))
-        word = ReadWord(to_points(entry[polygon_key]), entry[text_key], score, *scores, det_score)
+        word = ReadWord(
+            to_points(entry[polygon_key]),
+            entry[text_key],
+            score,
+            _character_scores(entry, "character_scores"),
+            _character_scores(entry, "columns"),
+            det_score,
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{place} needs '{polygon_key}', '{text_key}' and 'score' ({error!r}).") from error
     except (ValueError, OverflowError) as error:

@@ -109,4 +109,5 @@ def _as_kind_of(old: Any, value: Any, key: str) -> Any:
     kinds: dict[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), list: (list, tuple)}
     if not isinstance(value, kinds.get(type(old), (str,))) or (isinstance(value, bool) and not isinstance(old, bool)):
         raise ValueError(f"{key} is {value!r}; a value such as {old!r} is needed.")
-    return float(value) if isinstance(old, float) else list(value) if isinstance(old, list) else value
+    plain: Any = value
+    return float(plain) if isinstance(old, float) else list(plain) if isinstance(old, list) else plain

@@ -45,6 +45,6 @@ def attention_texts(tokens: np.ndarray, charset: Charset) -> list[str]:
 
 
 def combine(det_scores: np.ndarray, text_scores: np.ndarray, powers: Sequence[float]) -> np.ndarray:
-    """(N,) combined scores, as ``modeling.word_scores.WordScoring.combine``."""
+    """(N,) combined scores, as ``modeling.score_threshold.WordScoring.combine``."""
     first, second = np.asarray(powers, np.float32)
     return np.asarray(det_scores, np.float32) ** first * np.asarray(text_scores, np.float32) ** second
