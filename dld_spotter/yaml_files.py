@@ -13,6 +13,8 @@ from detectron2.config import CfgNode
 from detectron2.utils.file_io import PathManager
 from fvcore.common.config import BASE_KEY
 
+from dld_spotter.data.text_files import decode_text
+
 # Far beyond what a config needs; a file that holds more is no config.
 MAX_BYTES = 300_000
 MAX_VALUES = 50_000
@@ -88,7 +90,7 @@ def _read(local: str, path: str, named_by: str) -> dict[str, Any]:
     if len(data) > MAX_BYTES:
         raise ValueError(f"{path} is no config: it has more than {MAX_BYTES // 1000} kB.")
     try:
-        loader = _Loader(data.decode("utf-8-sig"))
+        loader = _Loader(decode_text(data, path))
         node = loader.get_single_node()
         if node is None:
             return {}

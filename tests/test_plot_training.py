@@ -31,6 +31,23 @@ def test_a_damaged_line_is_named(tmp_path):
         tool.read_metrics(folder)
 
 
+@pytest.mark.parametrize("line", ["[1]", "5", "{}", '{"iteration": "a"}'])
+def test_a_line_of_something_else_is_named(tmp_path, line):
+    with pytest.raises(ValueError, match="line 1: not an entry"):
+        tool.read_metrics(write(tmp_path / "run", [line, '{"iteration": 1}']))
+
+
+def test_trainings_in_folders_of_one_name_are_all_drawn(tmp_path, monkeypatch):
+    folders = [tmp_path / "a" / "run", tmp_path / "b" / "run", tmp_path / "other"]
+    for folder in folders:
+        folder.parent.mkdir(exist_ok=True)
+        write(folder, ['{"iteration": 1, "loss": 1.0}'])
+    drawn = []
+    monkeypatch.setattr(tool, "draw", lambda curves, *rest: drawn.extend(curves))
+    argv = [*map(str, folders), "--figures", "loss", "--output", str(tmp_path / "curves.png")]
+    assert tool.main(argv) == 0 and drawn == [str(folders[0]), str(folders[1]), "other"]
+
+
 @pytest.mark.parametrize("width", [1, 3, 4, 9])
 def test_running_means(width):
     values = np.random.default_rng(0).normal(size=7)

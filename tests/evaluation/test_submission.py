@@ -93,6 +93,19 @@ def test_images_of_one_stem_keep_their_words(tmp_path, names):
         assert [[word.text for word in image.reads] for image in paired] == [[f"word {i}"] for i in range(len(names))]
 
 
+@pytest.mark.parametrize("name", ["caf\udce9.jpg", "\udcff/a.jpg", "\ud800.jpg"])
+def test_a_file_name_that_is_no_text_costs_no_results(tmp_path, name):
+    """As os.listdir gives names in another encoding than UTF-8."""
+    results = [result(name, ("Exit", 0.5, QUAD)), result("img_2.jpg", ("Way", 0.5, QUAD))]
+    write_results(tmp_path / "results.json", results)
+    write_submission(tmp_path / "submission.zip", results)
+    read = read_predictions(tmp_path / "results.json")
+    assert [image.file_name for image in read] == [name, "img_2.jpg"]
+    assert [image.reads[0].text for image in truth_of(name, "img_2.jpg").pair(read)] == ["Exit", "Way"]
+    texts = sorted(image.words[0].text for image in read_predictions(tmp_path / "submission.zip"))
+    assert texts == ["Exit", "Way"]
+
+
 def test_unknown_layout(tmp_path):
     with pytest.raises(ValueError, match="layout is 'circle'"):
         write_submission(tmp_path / "s.zip", [], layout="circle")
