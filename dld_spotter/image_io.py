@@ -89,17 +89,35 @@ def image_size(source: ImageFile, page: int | None = None) -> tuple[int, int]:
     Raises:
         ImageError: as ``read_image``, as far as the header tells.
     """
+    return size_and_orientation(source, page)[0]
+
+
+def size_and_orientation(source: ImageFile, page: int | None = None) -> tuple[tuple[int, int], int]:
+    """``image_size``, and the EXIF orientation, 1 to 8, by which it is upright.
+
+    Raises:
+        ImageError: as ``image_size``.
+    """
     with _open_file(source, _name(source)) as stream:
-        return header_size(_open_header(stream, _name(source), MAX_PIXELS, page))
+        header = _open_header(stream, _name(source), MAX_PIXELS, page)
+        return header_size(header), _orientation(header)
 
 
 def header_size(image: Image.Image) -> tuple[int, int]:
     """(height, width) of an image that need not be decoded yet, upright by its EXIF orientation."""
+    if _orientation(image) < 5:
+        return image.height, image.width
+    if image.format == "TIFF":  # Pillow 11 gives the size of a TIFF as it is shown, earlier ones as it is stored
+        return image.tag_v2.get(ExifTags.Base.ImageWidth, 0), image.tag_v2.get(ExifTags.Base.ImageLength, 0)
+    return image.width, image.height
+
+
+def _orientation(image: Image.Image) -> int:
     try:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)  # these swap the sides
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # damaged EXIF data counts as none
-        turned = False
-    return (image.width, image.height) if turned else (image.height, image.width)
+        return 1
+    return orientation if orientation in range(1, 9) else 1
 
 
 def count_pages(source: ImageFile) -> int:

@@ -258,6 +258,18 @@ def test_words_of_stored_pixels_turn_with_the_photo(tmp_path, orientation):
     assert sample.words[0].outline == sample.words[0].characters[0] == outline
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPE", "a.jfif", "a.tif", "a.webp", "a.apng"])
+def test_words_turn_with_photos_of_all_endings(tmp_path, name):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the photo is shown turned clockwise
+    format = {"j": "JPEG", "t": "TIFF", "w": "WEBP"}.get(name[2].lower(), "PNG")
+    Image.new("RGB", (30, 20)).save(tmp_path / name, format, exif=exif)
+    entries = [("a.txt", lambda: Entry(name, [("line 1", partial(make_word, [5, 4, 15, 4, 15, 8, 5, 8], "a"))]))]
+    (sample,) = read_samples(entries, tmp_path, Problems("test"), stored=True)
+    assert (sample.height, sample.width) == (30, 20)
+    assert sample.words[0].outline == [16, 5, 16, 15, 12, 15, 12, 5]
+
+
 def test_what_an_entry_raises_costs_that_entry(tmp_path):
     """Whatever the exception: in the reading of an entry, of the list of its words, and of a word."""
     add_image(tmp_path, "a.png")
