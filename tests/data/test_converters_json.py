@@ -123,7 +123,7 @@ def test_ppocrlabel(tmp_path):
         "photos/none.jpg\t[]",
         "photos/b.jpg\t[]",
         "photos/b.jpg []",
-        "b.jpg\t{",
+        "photos/b.jpg\t{",
     ]
     (tmp_path / "Label.txt").write_text("\n".join(lines), encoding="utf-8")
     samples, problems = convert("ppocrlabel", tmp_path, tmp_path)
@@ -140,6 +140,37 @@ def test_ppocrlabel(tmp_path):
         ("error", "bad_entry"): 2,
     }
     assert [p.annotation for p in problems.of("error")] == ["line 3", "line 4", "line 5", "line 6"]
+
+
+@pytest.mark.parametrize("paths", [("train/1.jpg", "test/1.jpg"), ("D:\\test\\1.jpg", "train/1.jpg", "test/1.jpg")])
+def test_a_photo_gets_no_words_of_another_folder_in_ppocrlabel(tmp_path, paths):
+    """Of two photos of one name one is there: nobody knows whose words are whose."""
+    add_image(tmp_path, "1.jpg")
+    add_image(tmp_path, "2.jpg")
+    lines = [f"{path}\t[]" for path in (*paths, "train/2.jpg")]
+    (tmp_path / "Label.txt").write_text("\n".join(lines), encoding="utf-8")
+    samples, problems = convert("ppocrlabel", tmp_path, tmp_path)
+    assert [s.file_name for s in samples] == ["2.jpg"]
+    assert kinds(problems) == {("error", "ambiguous_image"): len(paths)}
+    for name in ("train/1.jpg", "test/1.jpg"):
+        add_image(tmp_path, name)
+    samples, problems = convert("ppocrlabel", tmp_path, tmp_path)
+    assert {"train/1.jpg", "test/1.jpg"} <= {s.file_name for s in samples}
+
+
+def test_labelme_files_in_folders_are_about_the_photos_beside_them(tmp_path):
+    for name in ("1.jpg", "a/1.jpg", "a/2.jpg"):
+        add_image(tmp_path, name)
+    for name, path in (("a/1", "1.jpg"), ("b/1", "1.jpg"), ("1", "1.jpg"), ("a/3", "../3.jpg"), ("b/2", "../a/2.jpg")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_json(tmp_path / f"{name}.json", {"imagePath": path, "shapes": [_shape(name)]})
+    samples, problems = convert("labelme", tmp_path, tmp_path)
+    assert {s.file_name: s.words[0].text for s in samples} == {"1.jpg": "1", "a/1.jpg": "a/1", "a/2.jpg": "b/2"}
+    assert kinds(problems) == {("error", "ambiguous_image"): 1, ("error", "missing_image"): 1}
+
+
+def _shape(text):
+    return {"label": text, "points": [[10, 10], [30, 20]], "shape_type": "rectangle"}
 
 
 CORNERS = [[10, 10], [30, 10], [30, 20], [10, 20]]

@@ -4,6 +4,7 @@ import os
 import posixpath
 import re
 import unicodedata
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path, PureWindowsPath
 
@@ -54,19 +55,37 @@ class ImageFolder:
             and (posixpath.dirname(name) == folder or not (beside or folder in self._folders))
         ]
 
-    def locate(self, path: str) -> str:
+    def locate(self, path: str, folder: str = "") -> str:
         """An image by the path that a tool wrote, perhaps on another machine: the longest end of it that exists here.
+
+        Args:
+            folder: where the annotation file lies. Where images lie in a folder of this name, it is about one of them.
 
         Raises:
             Unusable: there is none.
         """
-        windows = PureWindowsPath(path)  # takes both kinds of slashes
-        parts = [part for part in windows.parts if part not in ("..", windows.anchor)]
-        for start in range(len(parts)):
-            name = "/".join(parts[start:])
-            if os.path.isfile(self.root / name):
-                return name
+        parts = _parts(path)
+        for head in (folder,) if folder in self._folders else dict.fromkeys((folder, "")):
+            for start in range(len(parts)):
+                name = posixpath.join(head, *parts[start:])
+                if os.path.isfile(self.root / name):
+                    return name
         raise Unusable("missing_image", f"there is no image {path} in {self.root}")
+
+    def ambiguous(self, places: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Of paths and folders for ``locate``, those that give the same image as another, and are not all of its path.
+
+        An image of one of two folders would else get the words of the other folder's.
+        """
+        claims: dict[str, dict[tuple[str, str], str]] = {}
+        for path, folder in places:
+            try:
+                name = self.locate(path, folder)
+            except Exception:  # whoever reads the entry says why
+                continue
+            claims.setdefault(name, {})[path, folder] = posixpath.join(folder, *_parts(path))
+        several = {name: claim for name, claim in claims.items() if len(set(claim.values())) > 1}
+        return {place for name, claim in several.items() for place, whole in claim.items() if whole != name}
 
 
 def pair_files(files: list[TextFile], folder: ImageFolder, problems: Problems) -> list[tuple[TextFile, str]]:
@@ -120,6 +139,12 @@ def _settle(files: list[TextFile], name: str, claiming: list[int], chosen: dict[
             problems.error("duplicate_image", message, name, files[position].name)
     else:
         chosen[name] = claiming[0]
+
+
+def _parts(path: str) -> list[str]:
+    """Of a path with slashes of either kind: its folders and its file, without what leads to other folders."""
+    windows = PureWindowsPath(path)
+    return [part for part in windows.parts if part not in ("..", windows.anchor)]
 
 
 def _own_names(name: str) -> tuple[str, str]:

@@ -1,6 +1,8 @@
 """Own photos, annotated with labelme or PPOCRLabel."""
 
-from collections.abc import Iterator
+import posixpath
+from collections import Counter
+from collections.abc import Container, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,9 +42,10 @@ def ppocrlabel(images: Path, annotations: Path, problems: Problems) -> Source:
     """
     path = annotations / "Label.txt" if annotations.is_dir() else annotations
     folder = ImageFolder(images)
+    lines = numbered_lines(read_text(path, partial(problems.warning, "not_utf8")))
+    ambiguous = folder.ambiguous((line.partition("\t")[0], "") for _, line in lines)
     entries = [
-        (f"line {number}", partial(_ppocrlabel_entry, line, folder, problems))
-        for number, line in numbered_lines(read_text(path, partial(problems.warning, "not_utf8")))
+        (f"line {number}", partial(_ppocrlabel_entry, line, folder, ambiguous, problems)) for number, line in lines
     ]
     return Source(len(entries), read_samples(entries, images, problems))
 
@@ -70,15 +73,37 @@ def _labelme_entries(
     files: list[TextFile], folder: ImageFolder, problems: Problems, text_field: str
 ) -> Iterator[tuple[str, EntryReader]]:
     labels = _Labels()
+    ambiguous = folder.ambiguous(_places_of_twins(files))
     for file in files:
-        yield file.name, partial(_labelme_entry, file, folder, problems, text_field, labels)
+        yield file.name, partial(_labelme_entry, file, folder, ambiguous, problems, text_field, labels)
     hint = labels.hint()
     if hint is not None and text_field == "label":
         problems.warning("equal_labels", hint)
 
 
+def _places_of_twins(files: list[TextFile]) -> Iterator[tuple[str, str]]:
+    """Image path and folder of the files that are called like another one; the others fit one image at most."""
+    counts = Counter(posixpath.basename(file.name) for file in files)
+    for file in files:
+        if counts[posixpath.basename(file.name)] > 1:
+            try:
+                content = parse_json(decode_text(file.read(), file.name, _ignore), file.name)
+                yield content["imagePath"], file.folder
+            except Exception:  # reading the entry says why
+                continue
+
+
+def _ignore(message: str) -> None:
+    pass
+
+
 def _labelme_entry(
-    file: TextFile, folder: ImageFolder, problems: Problems, text_field: str, labels: _Labels
+    file: TextFile,
+    folder: ImageFolder,
+    ambiguous: Container[tuple[str, str]],
+    problems: Problems,
+    text_field: str,
+    labels: _Labels,
 ) -> Entry | None:
     text = decode_text(file.read(), file.name, partial(problems.warning, "not_utf8"))
     content = parse_json(text, file.name)
@@ -88,7 +113,15 @@ def _labelme_entry(
         (f"shape {number}", partial(_labelme_word, shape, text_field, labels))
         for number, shape in enumerate(content["shapes"], 1)
     ]
-    return Entry(folder.locate(content["imagePath"]), words, (content.get("imageHeight"), content.get("imageWidth")))
+    name = _locate(folder, content["imagePath"], file.folder, ambiguous)
+    return Entry(name, words, (content.get("imageHeight"), content.get("imageWidth")))
+
+
+def _locate(folder: ImageFolder, path: str, beside: str, ambiguous: Container[tuple[str, str]]) -> str:
+    name = folder.locate(path, beside)
+    if (path, beside) in ambiguous:
+        raise Unusable("ambiguous_image", f"{path} and another entry fit the image {name}")
+    return name
 
 
 def _labelme_word(shape: dict, text_field: str, labels: _Labels) -> Word:
@@ -106,11 +139,13 @@ def _labelme_word(shape: dict, text_field: str, labels: _Labels) -> Word:
     return make_word(outline, shape.get(text_field), ignore)
 
 
-def _ppocrlabel_entry(line: str, folder: ImageFolder, problems: Problems) -> Entry:
+def _ppocrlabel_entry(
+    line: str, folder: ImageFolder, ambiguous: Container[tuple[str, str]], problems: Problems
+) -> Entry:
     path, tab, body = line.partition("\t")
     if not tab:
         raise ValueError("no tab after the path")
-    name = folder.locate(path)
+    name = _locate(folder, path, "", ambiguous)
     words = [
         (f"word {number}", partial(_ppocrlabel_word, entry, name, problems))
         for number, entry in enumerate(parse_json(body, "what stands after the path"), 1)
