@@ -18,8 +18,7 @@ from dld_spotter.batching import each_or_error, in_batches
 from dld_spotter.config import ConfigFiles
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine.checkpoint import TextCheckpointer
-from dld_spotter.evaluation.icdar import image_key
-from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_words, load_lexicon
+from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, PhotoLexicons, correct_words, load_lexicon
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.image_io import ImageError
 from dld_spotter.modeling.acceleration.shape_bucketing import round_batch_sizes
@@ -147,9 +146,9 @@ class TextPredictor:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
         if on_error not in ("report", "raise"):
             raise ValueError(f"on_error is '{on_error}'; use 'report' or 'raise'.")
-        lexicon = _as_lexicon(lexicon)
+        lexicons = None if lexicon is None else PhotoLexicons(_as_lexicon(lexicon))
         jobs = (
-            _Job(photo, lexicon and lexicon.for_image(image_key(photo.file_name)))
+            _Job(photo, None if lexicons is None else lexicons.of(photo.file_name))
             for photo in to_photos(inputs, recursive)
         )
         if isinstance(inputs, (Sized, os.PathLike)):  # what is wrong with them shows before anything is read
@@ -273,7 +272,7 @@ def _describe(photo: Photo, error: Exception) -> str:
     return f"{photo.file_name}: reading it failed ({type(error).__name__}: {first_line})."
 
 
-def _as_lexicon(lexicon) -> Lexicon | ImageLexicons | None:
-    if lexicon is None or isinstance(lexicon, (Lexicon, ImageLexicons)):
+def _as_lexicon(lexicon) -> Lexicon | ImageLexicons:
+    if isinstance(lexicon, (Lexicon, ImageLexicons)):
         return lexicon
     return load_lexicon(lexicon) if isinstance(lexicon, (str, os.PathLike)) else Lexicon(lexicon)

@@ -35,7 +35,7 @@ def test_a_name_that_no_model_has_is_answered_with_those_that_are():
 def test_a_folder_hides_no_model_of_its_name(name, tmp_path, monkeypatch):
     (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
-    assert load_cfg(name).MODEL.WEIGHTS == str(pretrained_folder(name) / WEIGHTS)
+    assert str(pretrained_folder(name) / WEIGHTS) == load_cfg(name).MODEL.WEIGHTS
 
 
 @pytest.mark.parametrize("name", pretrained_models())
