@@ -63,3 +63,13 @@ def test_draws_and_says_which_figures_there_are(tmp_path, capsys):
     assert tool.main([str(folder), "--figures", "los", "--output", str(tmp_path / "b.png")]) == 1
     assert "'los'; there are iteration, loss" in capsys.readouterr().err
     assert tool.main([str(tmp_path), "--output", str(tmp_path / "b.png")]) == 1
+
+
+@pytest.mark.parametrize("name", ["curves.png", "curves.svg", "curves.pdf"])
+def test_only_figures_are_replaced(tmp_path, capsys, name):
+    folder, output = write(tmp_path / "run", ['{"iteration": 1, "loss": 1.0}']), tmp_path / name
+    argv = [str(folder), "--figures", "loss", "--output", str(output)]
+    assert tool.main(argv) == tool.main(argv) == 0, "the same command works again"
+    output.write_bytes(b"a photo")
+    assert tool.main(argv) == 1 and output.read_bytes() == b"a photo"
+    assert "give another --output" in capsys.readouterr().err

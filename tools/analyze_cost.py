@@ -42,6 +42,7 @@ from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.modeling.dld.rescaling import rescale_images
 from dld_spotter.modeling.spotter_parts import Workload
+from dld_spotter.output_files import check_report
 
 TIMED_IMAGES = 3  # the first ones of a data set
 NOTHING = Workload(proposals=0, words=0, steps=0)
@@ -81,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(argv)
     setup_logger(name="dld_spotter")
     try:
+        check_report(args.json, ("config_file", "resolutions"))
         report = analyze(args)
     except (OSError, ValueError, KeyError) as error:
         print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)

@@ -23,6 +23,7 @@ from dld_spotter.evaluation.lexicon import load_lexicon
 from dld_spotter.evaluation.protocol import LEXICON_RULES, Protocol
 from dld_spotter.evaluation.scoring import TASKS, evaluate_words
 from dld_spotter.evaluation.submission import read_predictions
+from dld_spotter.output_files import check_report
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    check_report(args.json, ("predictions", "ground_truth"))
     protocol = Protocol(
         iou_threshold=args.iou,
         case_sensitive=args.case_sensitive,

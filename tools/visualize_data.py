@@ -32,6 +32,7 @@ from dld_spotter.command_line import ConfigArgumentParser
 from dld_spotter.data.loader import build_text_train_loader
 from dld_spotter.data.text_json import register_custom, require_dataset
 from dld_spotter.image_io import ImageError, read_image
+from dld_spotter.output_files import OutputFiles
 from dld_spotter.visualizer import TextVisualizer
 
 BASE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "Base-TextSpotter.yaml"
@@ -51,6 +52,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output-dir", required=True, metavar="FOLDER")
     parser.add_argument("--num", type=int, default=16, metavar="N", help="pictures (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace pictures that are there, but never a photo")
     parser.add_argument("--sheet", action="store_true", help="also put them side by side into sheet.png")
     parser.add_overrides()
     return parser
@@ -75,6 +77,9 @@ def visualize(args: argparse.Namespace) -> int:
         raise ValueError(f"nothing to draw: --num is {args.num}, the data sets are {cfg.DATASETS.TRAIN} (--dataset).")
     output = Path(args.output_dir)
     output.mkdir(parents=True, exist_ok=True)
+    files = OutputFiles(args.overwrite, photos_of(cfg) if args.overwrite else ())
+    if args.sheet:
+        files.check(output / "sheet.png")
     drawn, failures = [], 0
     pictures = annotated_pictures(cfg) if args.source == "annotation" else loader_pictures(cfg)
     for number, (name, picture) in enumerate(tqdm(islice(pictures, args.num), unit="picture", disable=None)):
@@ -82,12 +87,21 @@ def visualize(args: argparse.Namespace) -> int:
             print(f"error: {picture}", file=sys.stderr)
             failures += 1
             continue
-        write_image(output / f"{number:04d}_{Path(name).stem}.jpg", picture)
+        path = output / f"{number:04d}_{Path(name).stem}.jpg"
+        files.check(path)
+        write_image(path, picture)
         if args.sheet:
             drawn.append(fit_into_cell(picture))
     if drawn:
         write_image(output / "sheet.png", contact_sheet(drawn))
     return int(failures > 0)
+
+
+def photos_of(cfg: CfgNode) -> Iterator[str]:
+    """The photos of the data sets."""
+    for name in cfg.DATASETS.TRAIN:
+        require_dataset(name)
+        yield from (record["file_name"] for record in DatasetCatalog.get(name))
 
 
 def annotated_pictures(cfg: CfgNode) -> Iterator[tuple[str, np.ndarray | ImageError]]:
