@@ -116,6 +116,8 @@ def _check_dld(cfg: CN) -> None:
             f"MODEL.DLD.FIXED_SCALE is {dld.FIXED_SCALE}; it is a share of the full resolution above 0, "
             "at most 1, or 0 to let the selector decide."
         )
+    if dld.SELECTION not in ("selector", "random", "fixed"):
+        raise ValueError(f"MODEL.DLD.SELECTION is '{dld.SELECTION}'; use 'selector', 'random' or 'fixed'.")
     if len(dld.SCALES) > 1 and dld.COSTS and len(dld.COSTS) != len(dld.SCALES):
         raise ValueError(
             f"MODEL.DLD.COSTS has {len(dld.COSTS)} numbers, MODEL.DLD.SCALES {len(dld.SCALES)}; give both together, a "

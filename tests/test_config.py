@@ -16,6 +16,7 @@ OVERLAYS = {
     "configs/Light.yaml": "configs/MANGO_R50.yaml",
     "configs/Overfit.yaml": "configs/MaskRCNNSpotter_Light.yaml",
     "configs/DLD/Light.yaml": "configs/DLD/DLD_R50.yaml",
+    "configs/Finetune.yaml": "configs/MaskRCNNSpotter_PPLCNet_CTC.yaml",
 }
 
 CONFIGS = sorted(str(p.relative_to(toy.ROOT)) for p in (toy.ROOT / "configs").glob("**/*.yaml"))
