@@ -1,12 +1,33 @@
 """The command line of every script with a config: files, later ones over earlier ones, and overrides at the end."""
 
 import argparse
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 # MODEL.WEIGHTS, OUTPUT_DIR, SEED: no config file and no trained model is called like that.
 _KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*")
+
+
+PIPE_CLOSED = 141  # exit code, as shells give it for the signal SIGPIPE
+
+
+def run_tool(main: Callable[[], int]) -> int:
+    """Run a tool's ``main``, whatever its standard output is; the exit code.
+
+    What the output's encoding lacks (bytes of a file name, letters where a console knows few) is escaped. Nothing is said
+    where nobody listens any more (``| head -1``).
+    """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
+        return PIPE_CLOSED
+    return code
 
 
 class ConfigArgumentParser(argparse.ArgumentParser):

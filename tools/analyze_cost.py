@@ -35,7 +35,7 @@ from dld_spotter import load_cfg
 from dld_spotter.analysis import CostModel, choose_scales, chosen_cost, mean_counts, relative_costs, scale_shares
 from dld_spotter.analysis.flops import GIGA, PAPER_UNIT, SELECTOR
 from dld_spotter.analysis.runtime import Job, median_seconds, peak_memory
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.command_line import ConfigArgumentParser, run_tool
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.loader import build_text_test_loader
 from dld_spotter.engine.checkpoint import TextCheckpointer
@@ -279,4 +279,4 @@ def _row(title: str, parameters: str, values: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.command_line import ConfigArgumentParser, run_tool
 from dld_spotter.data.annotation_checks import name_problem
 from dld_spotter.data.text_writer import TextJsonWriter, is_text_json
 from dld_spotter.photo_sources import Photo, to_photos
@@ -51,6 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         return int(label(args) > 0)
+    except BrokenPipeError:
+        raise
     except (KeyError, OSError, ValueError) as error:
         print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 1
@@ -120,4 +122,4 @@ def add(writer: TextJsonWriter, name: str, result: TextResult, sure: float) -> i
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

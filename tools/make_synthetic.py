@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dld_spotter.command_line import run_tool
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.synthetic.coverage import Coverage, characters_of, describe_characters, match_fonts
 from dld_spotter.data.synthetic.fonts import FontFace, find_faces
@@ -151,4 +152,4 @@ def write_charset(output: Path, words: Sequence[str], faces: Sequence[FontFace])
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_tool(main))

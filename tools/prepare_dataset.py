@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from dld_spotter.command_line import run_tool
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.converters import CONVERTERS, write_samples
 from dld_spotter.data.problems import Problems
@@ -38,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
             if getattr(args, name) is None:
                 parser.error(f"to convert, give FORMAT, --annotations and --output ({name} is missing)")
         return convert(args)
+    except BrokenPipeError:
+        raise
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -115,4 +118,4 @@ def check(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from dld_spotter.analysis import CostModel
+from dld_spotter.command_line import run_tool
 from dld_spotter.drawing_files import Drawings
 from dld_spotter.image_io import ImageError
 from dld_spotter.modeling.spotter_parts import Workload
@@ -123,4 +124,4 @@ def _words(result: TextResult) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

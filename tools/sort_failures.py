@@ -21,7 +21,7 @@ from pathlib import Path
 from dld_spotter import load_cfg
 from dld_spotter.analysis.failure_sheet import choose_failures, draw_sheet
 from dld_spotter.analysis.failures import CHOSEN, FailureReport, find_failures
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.command_line import ConfigArgumentParser, run_tool
 from dld_spotter.output_files import OutputFiles, check_report
 from dld_spotter.results import write_image
 
@@ -86,4 +86,4 @@ def format_report(report: FailureReport) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dld_spotter.command_line import run_tool
 from dld_spotter.engine.weights_file import check_weights, read_checkpoint, write_whole
 
 READER = "roi_heads.text_head."
@@ -78,4 +79,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

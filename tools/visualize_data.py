@@ -28,7 +28,7 @@ from detectron2.utils.logger import setup_logger
 from tqdm import tqdm
 
 from dld_spotter import Charset, load_cfg
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.command_line import ConfigArgumentParser, run_tool
 from dld_spotter.data.loader import build_text_train_loader
 from dld_spotter.data.text_json import register_custom, require_dataset
 from dld_spotter.image_io import ImageError, read_image
@@ -155,4 +155,4 @@ def write_image(path: Path, rgb: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))
