@@ -16,8 +16,8 @@ PIPE_CLOSED = 141  # exit code, as shells give it for the signal SIGPIPE
 def run_tool(main: Callable[[], int]) -> int:
     """Run a tool's ``main``, whatever its standard output is; the exit code.
 
-    What the output's encoding lacks (bytes of a file name, letters where a console knows few) is escaped. Nothing is said
-    where nobody listens any more (``| head -1``).
+    What the output's encoding lacks (bytes of a file name, letters where a console knows few) is escaped. Where nobody
+    listens any more (``| head -1``), nothing is said.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
