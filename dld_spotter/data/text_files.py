@@ -23,6 +23,7 @@ _BYTE_ORDER_MARKS = (  # UTF-32's mark begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _NOT_IN_WINDOWS_1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")
 _END_OF_DIRECTORY = b"PK\x05\x06"
 _END_OF_DIRECTORY_BYTES = 22 + 0xFFFF  # with the longest comment
@@ -112,8 +113,11 @@ def decode_text(data: bytes, name: str, warn: Callable[[str], None] | None = Non
             bytes that Windows-1252 lacks). Without it such a text is an error.
 
     Raises:
-        ValueError: the text is not in the encoding that its byte order mark names.
+        ValueError: the text is not in the encoding that its byte order mark names, or in UTF-16 or UTF-32 without one.
     """
+    # An eighth of NULs is more than a damaged file has, and less than a text in UTF-16.
+    if data.count(0) * 8 > len(data) and not data.startswith(_WIDE_MARKS):
+        raise ValueError(f"{name} is in UTF-16 or UTF-32 without a byte order mark, or no text; save it as UTF-8.")
     encoding = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)

@@ -105,7 +105,7 @@ def test_other_encodings(tmp_path, caplog):
         assert {text for words in read_word_files(tmp_path).values() for _, text in words} == {"Café"}
     assert len(caplog.records) == 1 and "one.txt" in caplog.text
     (tmp_path / "two.txt").write_bytes(line.encode("utf-16-le"))
-    with pytest.raises(ValueError, match=r"two.txt, line 1: .*NUL"):
+    with pytest.raises(ValueError, match=r"two.txt is in UTF-16"):
         read_word_files(tmp_path)
 
 

@@ -97,7 +97,7 @@ def test_bad_lists(tmp_path):
     with pytest.raises(ValueError, match="empty.txt: the lexicon holds no words"):
         load_lexicon(tmp_path / "empty.txt")
     (tmp_path / "utf16.txt").write_bytes("ONE\n".encode("utf-16-le"))
-    with pytest.raises(ValueError, match="utf16.txt, line 1"):
+    with pytest.raises(ValueError, match="utf16.txt is in UTF-16"):
         load_lexicon(tmp_path / "utf16.txt")
 
 
