@@ -127,7 +127,8 @@ def decode_text(data: bytes, name: str, warn: Callable[[str], None] | None = Non
             raise ValueError(f"{name} is not in {wanted} (byte {error.start}: {error.reason}).") from error
         warn(f"{name} is not UTF-8 (byte {error.start}); read as Windows-1252.")
         text = data.decode("cp1252" if _NOT_IN_WINDOWS_1252.isdisjoint(data) else "latin-1")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\n\ufeff", "\n") if "\ufeff" in text else text  # where files with marks were joined
 
 
 def parse_json(text: str, name: str) -> Any:

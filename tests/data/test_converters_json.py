@@ -1,6 +1,7 @@
 """The JSON formats of benchmarks and labelling tools."""
 
 import json
+import time
 
 import pytest
 from helpers.converting import QUAD, add_image, convert, kinds
@@ -297,3 +298,57 @@ def test_a_damaged_labelme_file_costs_itself(tmp_path):
     samples, problems = convert("labelme", tmp_path, tmp_path)
     assert [(sample.file_name, sample.words) for sample in samples] == [("a.jpg", [])]
     assert kinds(problems) == {("error", "bad_word"): 1, ("error", "bad_entry"): 5}
+
+
+@pytest.mark.parametrize("mark", [True, 1, 1.0, False, 0, None, "false", "true", 2, [], {}, [1]])
+def test_a_mark_is_true_or_false(tmp_path, mark):
+    """ "false" as a text would count as set."""
+    add_image(tmp_path, "a.jpg")
+    word = {"transcription": "word", "points": CORNERS, "difficult": mark}
+    (tmp_path / "Label.txt").write_text(f"a.jpg\t{json.dumps([word])}", encoding="utf-8")
+    shape = {"label": "word", "points": CORNERS, "flags": {"difficult": mark}}
+    write_json(
+        tmp_path / "a.json", {"imagePath": "a.jpg", "shapes": [shape, {**shape, "flags": {}, "difficult": mark}]}
+    )
+    size = {"height": 40, "width": 60}
+    content = {"bboxes": [QUAD], "texts": ["word"], "cares": [mark]}
+    davar = write_json(tmp_path / "davar.txt", {"a.jpg": {**size, "content_ann": content}})
+    for name, annotations in (("ppocrlabel", tmp_path), ("labelme", tmp_path), ("davar", davar)):
+        ((sample,), problems) = convert(name, tmp_path, annotations)
+        found = {word.ignore for word in sample.words}
+        if mark in (True, False, None):
+            assert found == {bool(mark) != (name == "davar")} and kinds(problems) == {}
+        elif name != "labelme" or mark:  # an empty flag of another kind is none
+            assert problems.count("error") >= 1
+
+
+@pytest.mark.parametrize("value", ["ab", {"a": 1}, 5])
+def test_a_list_is_a_list(tmp_path, value):
+    """The letters of a text would become words, and an object an image without words."""
+    add_image(tmp_path, "a.jpg")
+    (tmp_path / "Label.txt").write_text(f"a.jpg\t{json.dumps(value)}", encoding="utf-8")
+    write_json(tmp_path / "a.json", {"imagePath": "a.jpg", "shapes": value})
+    coco = {"imgs": {"1": {"id": 1, "file_name": "a.jpg", "set": "train"}}, "imgToAnns": {"1": value}, "anns": {}}
+    cases = [("ppocrlabel", tmp_path), ("labelme", tmp_path), ("cocotext", write_json(tmp_path / "coco.txt", coco))]
+    size, columns = {"height": 40, "width": 60}, {"bboxes": [QUAD, QUAD], "texts": ["a", "b"]}
+    for name in ("bboxes", "texts", "cares", "cbboxes"):
+        content = {"a.jpg": {**size, "content_ann": {**columns, name: value}}}
+        cases.append(("davar", write_json(tmp_path / f"{name}.txt", content)))
+    for name, annotations in cases:
+        samples, problems = convert(name, tmp_path, annotations)
+        assert samples == [] and kinds(problems) == {("error", "bad_entry"): 1}, name
+
+
+def test_an_image_of_cocotext_needs_a_number(tmp_path):
+    add_image(tmp_path, "a.jpg")
+    coco = {"imgs": {"1": {"id": [1], "file_name": "a.jpg", "set": "train"}}, "imgToAnns": {"1": []}, "anns": {}}
+    samples, problems = convert("cocotext", tmp_path, write_json(tmp_path / "coco.txt", coco))
+    assert samples == [] and kinds(problems) == {("error", "bad_entry"): 1}
+
+
+def test_a_path_without_end_costs_no_time(tmp_path):
+    add_image(tmp_path, "a.jpg")
+    (tmp_path / "Label.txt").write_text("x/" * 200_000 + "a.jpg\t[]", encoding="utf-8")
+    start = time.process_time()
+    assert len(convert("ppocrlabel", tmp_path, tmp_path)[0]) == 1
+    assert time.process_time() - start < 1

@@ -141,6 +141,10 @@ def test_unicode_is_recognised(tmp_path, encoding):
     assert read_text(tmp_path / "a.txt") == "Café\nx\ny"
 
 
+def test_marks_inside_joined_files_are_left_out():
+    assert decode_text("one\r\n".encode("utf-8-sig") * 2, "a.txt") == "one\none\n"
+
+
 @pytest.mark.parametrize("data", [b"\xff\xfea", b"caf\xe9", b"\xef\xbb\xbf\xe9"])
 def test_what_is_not_in_its_encoding(data):
     with pytest.raises(ValueError, match=r"a\.txt is not in UTF"):

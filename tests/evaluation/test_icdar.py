@@ -140,7 +140,7 @@ def test_files_of_one_name_keep_their_folders(tmp_path):
         (["a/p.jpg", "a/p.png", "b/p.png"], ["p.jpg", "a_p.png", "b_p"]),
         (["a/b.jpg", "a_b.jpg"], ["b", "a_b"]),  # a stem of its own is kept
         (["a/b/p.jpg", "a_b/p.jpg", "c/p.jpg", "a_b_p.jpg"], None),
-        (["img_1.jpg", "1.jpg"], ["img_1", "1"]),
+        (["img_1.jpg", "1.jpg"], ["img_1", "1.jpg"]),
         (["/root/a/p.jpg", "C:\\b\\p.jpg"], ["a_p", "b_p"]),
     ],
 )

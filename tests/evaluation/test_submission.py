@@ -82,7 +82,19 @@ def test_quadrilateral_round_a_turned_outline_is_the_smallest(tmp_path):
     assert sorted(word.polygon.tolist()) == [[5, 5], [10, 0], [15, 15], [20, 10]]
 
 
-@pytest.mark.parametrize("names", [("a/img_1.jpg", "b/img_1.jpg"), ("p.jpg", "p.png"), ("p.jpg", "a/p.jpg", "a_p.jpg")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a/img_1.jpg", "b/img_1.jpg"),
+        ("p.jpg", "p.png"),
+        ("p.jpg", "a/p.jpg", "a_p.jpg"),
+        ("1.jpg", "img_1.jpg", "01.jpg"),
+        ("img_1.jpg", "gt_img_1.jpg"),
+        ("res_img_1.jpg", "img_1.jpg", "img_2.jpg"),
+        ("a/res_1.jpg", "b/img_1.jpg", "img_1.png"),
+        ("Caf\u00e9.jpg", "Cafe\u0301.jpg"),
+    ],
+)
 def test_images_of_one_stem_keep_their_words(tmp_path, names):
     """What is written is scored like the results that it comes from."""
     results = [result(name, (f"word {i}", 0.5, QUAD)) for i, name in enumerate(names)]

@@ -15,6 +15,10 @@ from dld_spotter.image_io import IMAGE_SUFFIXES
 _PREFIX = re.compile(r"(?:(?:poly_|rect_)?gt_|res_)", re.IGNORECASE)  # of the benchmarks' annotation files
 
 
+_LONGEST_PATH = 4096  # of a path that a tool wrote, the last characters
+_DEEPEST = 50  # folders and file
+
+
 class ImageFolder:
     """The images below a folder, with their names relative to it."""
 
@@ -142,9 +146,9 @@ def _settle(files: list[TextFile], name: str, claiming: list[int], chosen: dict[
 
 
 def _parts(path: str) -> list[str]:
-    """Of a path with slashes of either kind: its folders and its file, without what leads to other folders."""
-    windows = PureWindowsPath(path)
-    return [part for part in windows.parts if part not in ("..", windows.anchor)]
+    """Of a path with slashes of either kind: its last folders and its file, without what leads to other folders."""
+    windows = PureWindowsPath(path[-_LONGEST_PATH:])
+    return [part for part in windows.parts if part not in ("..", windows.anchor)][-_DEEPEST:]
 
 
 def _own_names(name: str) -> tuple[str, str]:

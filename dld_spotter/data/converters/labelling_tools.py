@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dld_spotter.data.converters.common import Source, Word, box_outline, make_word, numbered_lines
+from dld_spotter.data.converters.common import Source, Word, as_list, box_outline, is_set, make_word, numbered_lines
 from dld_spotter.data.converters.image_folder import ImageFolder
 from dld_spotter.data.converters.reading import Entry, EntryReader, read_samples
 from dld_spotter.data.problems import Problems, Unusable
@@ -16,6 +16,7 @@ from dld_spotter.data.text_files import TextFile, decode_text, find_text_files, 
 # What PPOCRLabel writes for "to be recognised" and "cannot be recognised", in its English and its Chinese surface.
 PLACEHOLDERS = ("TEMPORARY", "NULL", "待识别", "无法识别")
 
+_BODY = "what stands after the path"
 IGNORE_FLAGS = ("ignore", "dontcare", "difficult")
 
 
@@ -111,7 +112,7 @@ def _labelme_entry(
         return None
     words = [
         (f"shape {number}", partial(_labelme_word, shape, text_field, labels))
-        for number, shape in enumerate(content["shapes"], 1)
+        for number, shape in enumerate(as_list(content["shapes"], "shapes"), 1)
     ]
     name = _locate(folder, content["imagePath"], file.folder, ambiguous)
     return Entry(name, words, (content.get("imageHeight"), content.get("imageWidth")))
@@ -135,7 +136,8 @@ def _labelme_word(shape: dict, text_field: str, labels: _Labels) -> Word:
         raise Unusable("other_shape", f"a {kind} is no outline of a word", "warning")
     labels.add(shape)
     flags = shape.get("flags") or {}
-    ignore = shape.get("difficult") or any(flags.get(flag) for flag in IGNORE_FLAGS)
+    marks = {"difficult": shape.get("difficult")} | {flag: flags.get(flag) for flag in IGNORE_FLAGS if flags.get(flag)}
+    ignore = any(is_set(value, name) for name, value in marks.items())
     return make_word(outline, shape.get(text_field), ignore)
 
 
@@ -148,7 +150,7 @@ def _ppocrlabel_entry(
     name = _locate(folder, path, "", ambiguous)
     words = [
         (f"word {number}", partial(_ppocrlabel_word, entry, name, problems))
-        for number, entry in enumerate(parse_json(body, "what stands after the path"), 1)
+        for number, entry in enumerate(as_list(parse_json(body, _BODY), _BODY), 1)
     ]
     return Entry(name, words)
 
@@ -158,4 +160,6 @@ def _ppocrlabel_word(entry: dict, name: str, problems: Problems) -> Word:
     if text in PLACEHOLDERS:
         problems.warning("placeholder", f"a word is still '{text}'; taken as don't care.", name)
         text = ""
-    return make_word([value for x, y in entry["points"] for value in (x, y)], text, bool(entry.get("difficult")))
+    return make_word(
+        [value for x, y in entry["points"] for value in (x, y)], text, is_set(entry.get("difficult"), "difficult")
+    )
