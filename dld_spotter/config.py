@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode as CN
@@ -45,7 +46,7 @@ def load_cfg(config_file: ConfigFiles = None, opts: Sequence[str] = ()) -> CN:
     for file in (find_config(os.fspath(file)) for file in files if file):
         _merge_file(cfg, file)
     with _unknown_keys_named(cfg, "the command line"):
-        cfg.merge_from_list(list(opts))
+        cfg.merge_from_list(_with_floats(cfg, opts))
     check_cfg(cfg)
     return cfg
 
@@ -62,6 +63,18 @@ def _merge_file(cfg: CN, config_file: str) -> None:
         merge_content(cfg, loaded, config_file)
     check_removed_keys(removed, cfg.MODEL, config_file)
     _take_files_beside(cfg, Path(config_file).parent)
+
+
+def _with_floats(cfg: CN, opts: Sequence[Any]) -> list[Any]:
+    """The KEY VALUE pairs with floating-point numbers where an option has one: yacs takes no "0" for "0.0"."""
+    values = list(opts)
+    for index in range(1, len(values), 2):
+        node: Any = cfg
+        for part in str(values[index - 1]).split("."):
+            node = node.get(part) if isinstance(node, CN) else None
+        if isinstance(node, float) and re.fullmatch(r"[-+]?[0-9]{1,15}", str(values[index]).strip()):
+            values[index] = float(values[index])
+    return values
 
 
 @contextmanager

@@ -35,9 +35,20 @@ def merge_content(cfg: CfgNode, content: dict[str, Any], path: str) -> None:
     if version != cfg.VERSION:
         raise ValueError(f"{path}: VERSION is {version!r}, but configs of version {cfg.VERSION} are read.")
     try:
-        cfg.merge_from_other_cfg(CfgNode(content))
+        cfg.merge_from_other_cfg(CfgNode(_with_floats(content, cfg)))
     except (ValueError, RecursionError, MemoryError) as error:  # values are parsed as Python literals
         raise ValueError(f"{path}: {error or 'a value is nested too deeply.'}") from error
+
+
+def _with_floats(content: dict[str, Any], cfg: CfgNode) -> dict[str, Any]:
+    """The content with floating-point numbers where an option has one: yacs takes no "0" for "0.0"."""
+    return {key: _with_float(value, cfg.get(key)) for key, value in content.items()}
+
+
+def _with_float(value: Any, current: Any) -> Any:
+    if isinstance(value, dict) and isinstance(current, CfgNode):
+        return _with_floats(value, current)
+    return float(value) if type(value) is int and isinstance(current, float) else value
 
 
 def load_yaml(path: str | os.PathLike) -> dict[str, Any]:
