@@ -2,12 +2,33 @@
 
 import argparse
 import functools
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 
 # MODEL.WEIGHTS, OUTPUT_DIR, SEED: no config file and no trained model is called like that.
 _KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*")
+
+
+PIPE_CLOSED = 141  # exit code, as shells give it for the signal SIGPIPE
+
+
+def run_tool(main: Callable[[], int]) -> int:
+    """Run a tool's ``main``, whatever its standard output is; the exit code.
+
+    What the output's encoding lacks (bytes of a file name, letters where a console knows few) is escaped. Where nobody
+    listens any more (``| head -1``), nothing is said.
+    """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
+        return PIPE_CLOSED
+    return code
 
 
 class ConfigArgumentParser(argparse.ArgumentParser):
@@ -54,6 +75,8 @@ def says_mistakes(main: Callable[[Sequence[str] | None], int]) -> Callable[..., 
     def run(argv: Sequence[str] | None = None) -> int:
         try:
             return main(argv)
+        except BrokenPipeError:  # run_tool says nothing then
+            raise
         except (ImportError, KeyError, OSError, ValueError) as error:
             text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
             if isinstance(error, KeyError) and " " not in text:  # what a dictionary raises

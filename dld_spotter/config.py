@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dld_spotter import _requirements  # noqa: F401 (first: says in one sentence what is missing)
 
@@ -47,7 +48,7 @@ def load_cfg(config_file: ConfigFiles = None, opts: Sequence[str] = ()) -> CN:
     for file in (find_config(os.fspath(file)) for file in files if file):
         _merge_file(cfg, file)
     with _unknown_keys_named(cfg, "the command line"):
-        cfg.merge_from_list(list(opts))
+        cfg.merge_from_list(_with_floats(cfg, opts))
     check_cfg(cfg)
     return cfg
 
@@ -64,6 +65,18 @@ def _merge_file(cfg: CN, config_file: str) -> None:
         merge_content(cfg, loaded, config_file)
     check_removed_keys(removed, cfg.MODEL, config_file)
     _take_files_beside(cfg, Path(config_file).parent)
+
+
+def _with_floats(cfg: CN, opts: Sequence[Any]) -> list[Any]:
+    """The KEY VALUE pairs with floating-point numbers where an option has one: yacs takes no "0" for "0.0"."""
+    values = list(opts)
+    for index in range(1, len(values), 2):
+        node: Any = cfg
+        for part in str(values[index - 1]).split("."):
+            node = node.get(part) if isinstance(node, CN) else None
+        if isinstance(node, float) and re.fullmatch(r"[-+]?[0-9]{1,15}", str(values[index]).strip()):
+            values[index] = float(values[index])
+    return values
 
 
 @contextmanager
@@ -118,6 +131,8 @@ def _check_dld(cfg: CN) -> None:
             f"MODEL.DLD.FIXED_SCALE is {dld.FIXED_SCALE}; it is a share of the full resolution above 0, "
             "at most 1, or 0 to let the selector decide."
         )
+    if dld.SELECTION not in ("selector", "random", "fixed"):
+        raise ValueError(f"MODEL.DLD.SELECTION is '{dld.SELECTION}'; use 'selector', 'random' or 'fixed'.")
     if len(dld.SCALES) > 1 and dld.COSTS and len(dld.COSTS) != len(dld.SCALES):
         raise ValueError(
             f"MODEL.DLD.COSTS has {len(dld.COSTS)} numbers, MODEL.DLD.SCALES {len(dld.SCALES)}; give both together, a "

@@ -139,7 +139,8 @@ def _add_distillation(cfg: CN) -> None:
     # T_i, the cost of each candidate relative to the teacher's, as tools/analyze_cost.py measures it. It depends on
     # network and size. Empty: scale**2, with a warning.
     dld.COSTS = ()
-    # "selector", or "random": a random candidate for each image in training.
+    # "selector"; "random": a random candidate for each image in training, and no selector; or "fixed": the same with a
+    # selector that stays as it is, and chooses at inference.
     dld.SELECTION = "selector"
     # Inference at this scale whatever the selector says; 0: the selector decides.
     dld.FIXED_SCALE = 0.0

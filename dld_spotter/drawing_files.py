@@ -40,7 +40,9 @@ class Drawings:
         self.path = None if output is None else Path(output)
         self.show_scores, self.show, self.overwrite = show_scores, show, overwrite
         self.is_file = False
-        self._photos = {_identity(photo.source) for photo in photos if isinstance(photo.source, Path)} - {None}
+        paths = [photo.source for photo in photos if isinstance(photo.source, Path)]
+        self._photos = {_identity(path) for path in paths} - {None}
+        self._folders = {_identity(folder) for folder in {path.parent for path in paths}} - {None}
         if self.path is not None and self.path.suffix.lower() in IMAGE_SUFFIXES and not self.path.is_dir():
             self.is_file = True
             if len(photos) > 1:
@@ -57,6 +59,9 @@ class Drawings:
         """Whether a path is one of the photos that are read."""
         return _identity(path) in self._photos
 
+    def _lies_among_photos(self, path: Path) -> bool:
+        return not self.is_file and _identity(path.parent) in self._folders
+
     def check(self, photos: Iterable[Photo]) -> None:
         """Make the folder, if there is one.
 
@@ -69,7 +74,8 @@ class Drawings:
             self.path.mkdir(parents=True, exist_ok=True)
         existing = [path for path in map(self.target, photos) if path.exists()]
         for path in existing:
-            if self.is_photo(path):
+            # What lies among the photos may be another one, which the drawing is called like.
+            if self.is_photo(path) or (self.overwrite and self._lies_among_photos(path)):
                 raise ValueError(f"the drawing would replace the photo {path}; give another --output.")
         if existing and not self.overwrite:
             others = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""

@@ -1,20 +1,14 @@
 """Which way up a photo is stored (EXIF 2.3, tag 0x0112); damaged EXIF data counts as none."""
 
-import os
 from collections.abc import Sequence
 
 from PIL import ExifTags, Image
 
-_FORMATS = (".jpg", ".jpeg", ".tif", ".tiff", ".png", ".webp")
 
-
-def exif_orientation(path: str) -> int:
-    """EXIF orientation of an image file, 1 to 8; 1 (upright) where there is none."""
-    if os.path.splitext(path)[1].lower() not in _FORMATS:
-        return 1
+def exif_orientation(image: Image.Image) -> int:
+    """EXIF orientation of an image that need not be decoded yet, 1 to 8; 1 (upright) where there is none."""
     try:
-        with Image.open(path) as header:
-            orientation = header.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
         return 1
     return orientation if orientation in range(1, 9) else 1

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
+from dld_spotter.exif_orientation import exif_orientation
 from dld_spotter.pixels import MIN_SIDE, ImageError, pil_to_rgb
 
 logger = logging.getLogger(__name__)
@@ -89,17 +90,28 @@ def image_size(source: ImageFile, page: int | None = None) -> tuple[int, int]:
     Raises:
         ImageError: as ``read_image``, as far as the header tells.
     """
+    return size_and_orientation(source, page)[0]
+
+
+def size_and_orientation(source: ImageFile, page: int | None = None) -> tuple[tuple[int, int], int]:
+    """``image_size``, and the EXIF orientation, 1 to 8, by which it is upright.
+
+    Raises:
+        ImageError: as ``image_size``.
+    """
     with _open_file(source, _name(source)) as stream:
-        return header_size(_open_header(stream, _name(source), MAX_PIXELS, page))
+        header = _open_header(stream, _name(source), MAX_PIXELS, page)
+        return header_size(header), exif_orientation(header)
 
 
 def header_size(image: Image.Image) -> tuple[int, int]:
     """(height, width) of an image that need not be decoded yet, upright by its EXIF orientation."""
-    try:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)  # these swap the sides
-    except Exception:  # damaged EXIF data counts as none
-        turned = False
-    return (image.width, image.height) if turned else (image.height, image.width)
+    if exif_orientation(image) < 5:
+        return image.height, image.width
+    if image.format == "TIFF":  # Pillow 11 gives the size of a TIFF as it is shown, earlier ones as it is stored
+        tags: Any = getattr(image, "tag_v2")  # noqa: B009 (of TIFFs alone)
+        return tags.get(ExifTags.Base.ImageWidth, 0), tags.get(ExifTags.Base.ImageLength, 0)
+    return image.width, image.height
 
 
 def count_pages(source: ImageFile) -> int:

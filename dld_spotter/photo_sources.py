@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import unicodedata
 from collections import Counter
@@ -16,6 +17,8 @@ from PIL import Image
 from dld_spotter.image_io import count_pages, header_size, image_size, read_image
 from dld_spotter.photo_files import list_images
 from dld_spotter.pixels import MIN_SIDE, ImageError, array_to_bgr, pil_to_rgb
+
+logger = logging.getLogger(__name__)
 
 Source = str | os.PathLike | bytes | bytearray | memoryview | np.ndarray | Image.Image
 _BYTES = (bytes, bytearray, memoryview)
@@ -188,6 +191,8 @@ def _kind(source: object) -> str:
 def _from_pil(image: Image.Image, name: str) -> np.ndarray:
     if min(image.size) < MIN_SIDE:
         raise ImageError(f"{name}: the image is {image.width} x {image.height} pixels; {MIN_SIDE} or more a side.")
+    if image.format != "MPO" and getattr(image, "is_animated", False):  # phones put smaller copies into MPO files
+        logger.warning("%s: only one of its pages is read, where it stands; give the file.", name)
     try:
         return np.ascontiguousarray(pil_to_rgb(image)[:, :, ::-1])
     except Exception as error:  # broken files make the decoders raise nearly anything

@@ -47,8 +47,8 @@ def array_to_bgr(array: np.ndarray, name: str) -> np.ndarray:
     """Bring an array into the form (H, W, 3) uint8 in BGR order.
 
     Args:
-        array: (H, W) or (H, W, 1) grey, (H, W, 3) BGR or (H, W, 4) BGRA; uint8, uint16 (scaled to 8 bits), bool, other
-            integers of 0 to 255, or floating-point numbers of 0 to 1 or of 0 to 255.
+        array: (H, W) or (H, W, 1) grey, (H, W, 3) BGR or (H, W, 4) BGRA; uint8, uint16 (scaled to 8 bits if there are
+            values above 255), bool, other integers of 0 to 255, or floating-point numbers of 0 to 1 or of 0 to 255.
         name: what errors call the image.
 
     Raises:
@@ -90,9 +90,11 @@ def _to_eight_bits(array: np.ndarray) -> np.ndarray:
 
 
 def _from_sixteen_bits(values: np.ndarray) -> np.ndarray:
-    """Samples of 0 to 65535 -> uint8 of 0 to 255."""
+    """Samples of 0 to 65535 -> uint8 of 0 to 255; if none is above 255, they are 8-bit ones in a wider type."""
     if values.min() < 0 or values.max() > 65535:
         raise ImageError("its samples have more than 16 bits; save it with 8 or 16")
+    if values.max() <= 255:
+        return values.astype(np.uint8)
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 

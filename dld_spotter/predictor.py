@@ -14,8 +14,7 @@ from tqdm import tqdm
 
 from dld_spotter.batching import each_or_error, in_batches
 from dld_spotter.evaluation import protocol as scoring
-from dld_spotter.evaluation.icdar import image_key
-from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon, look_up
+from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, PhotoLexicons, load_lexicon, look_up
 from dld_spotter.image_io import ImageError
 from dld_spotter.network_size import NetworkSize
 from dld_spotter.photo_sources import Photo, Source, to_photos
@@ -206,9 +205,9 @@ class TextPredictor:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
         if on_error not in ("report", "raise"):
             raise ValueError(f"on_error is '{on_error}'; use 'report' or 'raise'.")
-        words = _as_lexicon(lexicon)
+        lexicons = None if lexicon is None else PhotoLexicons(_as_lexicon(lexicon))
         jobs: Iterable[_Job] = (
-            _Job(photo, None if words is None else words.for_image(image_key(photo.file_name)))
+            _Job(photo, None if lexicons is None else lexicons.of(photo.file_name))
             for photo in to_photos(inputs, recursive)
         )
         if isinstance(inputs, (Sized, os.PathLike)):  # what is wrong with them shows before anything is read
@@ -305,8 +304,8 @@ def _describe(photo: Photo, error: Exception) -> str:
     return f"{photo.file_name}: reading it failed ({type(error).__name__}: {first_line})."
 
 
-def _as_lexicon(lexicon: LexiconLike) -> Lexicon | ImageLexicons | None:
-    if lexicon is None or isinstance(lexicon, (Lexicon, ImageLexicons)):
+def _as_lexicon(lexicon: str | os.PathLike | Iterable[str] | Lexicon | ImageLexicons) -> Lexicon | ImageLexicons:
+    if isinstance(lexicon, (Lexicon, ImageLexicons)):
         return lexicon
     return load_lexicon(os.fspath(lexicon)) if isinstance(lexicon, (str, os.PathLike)) else Lexicon(lexicon)
 

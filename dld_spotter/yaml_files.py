@@ -13,6 +13,8 @@ from detectron2.config import CfgNode
 from detectron2.utils.file_io import PathManager
 from fvcore.common.config import BASE_KEY
 
+from dld_spotter.data.text_files import decode_text
+
 # Far beyond what a config needs; a file that holds more is no config.
 MAX_BYTES = 300_000
 MAX_VALUES = 50_000
@@ -33,9 +35,20 @@ def merge_content(cfg: CfgNode, content: dict[str, Any], path: str) -> None:
     if version != cfg.VERSION:
         raise ValueError(f"{path}: VERSION is {version!r}, but configs of version {cfg.VERSION} are read.")
     try:
-        cfg.merge_from_other_cfg(CfgNode(content))
+        cfg.merge_from_other_cfg(CfgNode(_with_floats(content, cfg)))
     except (ValueError, RecursionError, MemoryError) as error:  # values are parsed as Python literals
         raise ValueError(f"{path}: {error or 'a value is nested too deeply.'}") from error
+
+
+def _with_floats(content: dict[str, Any], cfg: CfgNode) -> dict[str, Any]:
+    """The content with floating-point numbers where an option has one: yacs takes no "0" for "0.0"."""
+    return {key: _with_float(value, cfg.get(key)) for key, value in content.items()}
+
+
+def _with_float(value: Any, current: Any) -> Any:
+    if isinstance(value, dict) and isinstance(current, CfgNode):
+        return _with_floats(value, current)
+    return float(value) if type(value) is int and isinstance(current, float) else value
 
 
 def load_yaml(path: str | os.PathLike) -> dict[str, Any]:
@@ -88,7 +101,7 @@ def _read(local: str, path: str, named_by: str) -> dict[str, Any]:
     if len(data) > MAX_BYTES:
         raise ValueError(f"{path} is no config: it has more than {MAX_BYTES // 1000} kB.")
     try:
-        loader = _Loader(data.decode("utf-8-sig"))
+        loader = _Loader(decode_text(data, path))
         node = loader.get_single_node()
         if node is None:
             return {}

@@ -16,6 +16,7 @@ OVERLAYS = {
     "configs/Light.yaml": "configs/MANGO_R50.yaml",
     "configs/Overfit.yaml": "configs/MaskRCNNSpotter_Light.yaml",
     "configs/DLD/Light.yaml": "configs/DLD/DLD_R50.yaml",
+    "configs/Finetune.yaml": "configs/MaskRCNNSpotter_PPLCNet_CTC.yaml",
 }
 
 CONFIGS = sorted(str(p.relative_to(toy.ROOT)) for p in (toy.ROOT / "configs").glob("**/*.yaml"))
@@ -237,3 +238,20 @@ def test_training_a_selector_without_measured_costs_is_said(caplog):
         load_cfg(opts=[*dld, *opts])
     load("configs/DLD/DLD_R50.yaml")
     assert not caplog.records
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "+2", 3, " 0 "])
+def test_a_whole_number_stands_for_a_floating_point_one(tmp_path, value):
+    """As documents write MODEL.DLD.GAMMA_SHIFT 0."""
+    cfg = load_cfg(opts=["MODEL.DLD.GAMMA_SHIFT", value, "SOLVER.BASE_LR", "1", "SOLVER.MAX_ITER", "7"])
+    assert (float(value), 1.0, 7) == (cfg.MODEL.DLD.GAMMA_SHIFT, cfg.SOLVER.BASE_LR, cfg.SOLVER.MAX_ITER)
+    assert type(cfg.SOLVER.BASE_LR) is float and type(cfg.SOLVER.MAX_ITER) is int
+    (tmp_path / "a.yaml").write_text(f"MODEL: {{DLD: {{GAMMA_SHIFT: {int(value)}}}}}\nSOLVER: {{MAX_ITER: 7}}\n")
+    cfg = load_cfg(tmp_path / "a.yaml")
+    assert float(value) == cfg.MODEL.DLD.GAMMA_SHIFT and type(cfg.SOLVER.MAX_ITER) is int
+
+
+@pytest.mark.parametrize("opts", [["SOLVER.MAX_ITER", "7.5"], ["SOLVER.BASE_LR", "fast"], ["SOLVER.BASE_LR", "True"]])
+def test_values_of_another_type_are_still_errors(opts):
+    with pytest.raises(ValueError, match=opts[0].replace(".", r"\.")):
+        load_cfg(opts=opts)

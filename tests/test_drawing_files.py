@@ -36,3 +36,14 @@ def test_a_photo_that_is_gone_costs_its_drawing(tmp_path, photo, capsys):
     photo.source.unlink()
     assert not drawings.write(result) and "a.jpg" in capsys.readouterr().err
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_no_photo_beside_the_read_ones_is_replaced(tmp_path):
+    """in/a.png is read, and its drawing is called like the photo in/a.jpg."""
+    for name in ("a.png", "a.jpg"):
+        write_image(tmp_path / "in" / name, np.full((60, 80, 3), 200, np.uint8))
+    photos = list(to_photos(tmp_path / "in" / "a.png"))
+    with pytest.raises(ValueError, match="would replace the photo .*a.jpg"):
+        Drawings(tmp_path / "in", photos, overwrite=True).check(photos)
+    Drawings(tmp_path / "in" / "a.jpg", photos, overwrite=True).check(photos)  # whoever names a file means it
+    Drawings(tmp_path / "out", photos, overwrite=True).check(photos)

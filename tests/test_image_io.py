@@ -56,7 +56,7 @@ def test_jpeg_is_what_opencv_decodes_whatever_stands_after_its_end(tmp_path, tra
 
 
 @pytest.mark.parametrize("orientation", TO_UPRIGHT)
-@pytest.mark.parametrize("name", ["fast.jpg", "slow.jpg", "a.png", "a.webp"])
+@pytest.mark.parametrize("name", ["fast.jpg", "slow.jpg", "a.png", "a.webp", "a.tif"])
 def test_exif_orientation_is_applied(tmp_path, name, orientation):
     path = tmp_path / name
     exif = Image.Exif()

@@ -92,6 +92,14 @@ def test_every_page_of_a_tiff_is_a_photo(tmp_path):
     assert names(to_photos([path, write(tmp_path / "one.tif")]))[3:] == [("one.tif", "one", None)]
 
 
+def test_of_a_pil_image_of_several_pages_one_is_read_with_a_warning(tmp_path, caplog):
+    pages = [Image.new("RGB", (40, 30), color) for color in ("black", "white")]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    with Image.open(tmp_path / "scan.tif") as image, caplog.at_level("WARNING"):
+        (photo,) = to_photos(image)
+        assert photo.read().max() == 0 and "scan.tif: only one of its 2 pages" in caplog.text
+
+
 def test_photos_pass_as_they_are(tmp_path):
     photo = Photo(picture(), "called.jpg", "mine")
     assert list(to_photos([photo])) == [photo] and list(to_photos(photo)) == [photo]
@@ -130,6 +138,7 @@ GRADIENT = np.arange(0, 240, 5, dtype=np.uint8).reshape(6, 8)
         GRADIENT,
         GRADIENT[:, :, None],
         GRADIENT.astype(np.uint16) * 257,
+        GRADIENT.astype(np.uint16),
         GRADIENT.astype(np.int64),
         GRADIENT / 255,
         (GRADIENT / 255).astype(np.float32),

@@ -189,6 +189,14 @@ def test_lexicon_from_a_list_a_file_and_a_folder(predictor, tmp_path):
     assert texts(predictor(path, lexicon=str(tmp_path / "strong"))[0]) == ["open24", "way", "exact"]
     with pytest.raises(ValueError, match="no word list for the image 'array_1'"):
         predictor([path, photo()], lexicon=str(tmp_path / "strong"))
+    twins = write_photos(tmp_path / "a", ["img_7.png"]) + write_photos(tmp_path / "b", ["img_7.png"])
+    with pytest.raises(ValueError, match="a/img_7.png and .*b/img_7.png"):
+        predictor(twins, lexicon=str(tmp_path / "strong"))
+    for folder, word in (("a", "exist"), ("b", "exile")):
+        (tmp_path / "strong" / folder).mkdir()
+        (tmp_path / "strong" / folder / "voc_img_7.txt").write_text(f"{word}\nway\n", encoding="utf-8")
+    found = predictor(twins, lexicon=str(tmp_path / "strong"))
+    assert [texts(result)[2] for result in found] == ["exist", "exile"]
     with pytest.raises(FileNotFoundError, match="absent.txt"):
         predictor(path, lexicon=str(tmp_path / "absent.txt"))
 

@@ -32,6 +32,13 @@ def test_a_name_that_no_model_has_is_answered_with_those_that_are():
 
 
 @pytest.mark.parametrize("name", pretrained_models())
+def test_a_folder_hides_no_model_of_its_name(name, tmp_path, monkeypatch):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert str(pretrained_folder(name) / WEIGHTS) == load_cfg(name).MODEL.WEIGHTS
+
+
+@pytest.mark.parametrize("name", pretrained_models())
 def test_a_model_reads_scenes_it_never_saw(name):
     records = load_text_json(str(SAMPLES / "scenes.json"), str(SAMPLES))
     predictor = TextPredictor(name, device="cpu")

@@ -58,3 +58,14 @@ def test_failures_of_a_plain_spotter(trained, capsys):
     assert json.loads((trained / "f" / "failures.json").read_text())["counts"]["selection"] == 0
     code, _, error = run(capsys, *argv, "--limit", 0)
     assert (code, error) == (1, "error: --limit must be 1 or more, --drawn 0 or more.")
+
+
+@pytest.mark.parametrize("name", ["failures.json", "failures.png"])
+def test_no_file_of_another_kind_is_replaced(trained, capsys, name):
+    folder = trained / "own"
+    folder.mkdir()
+    (folder / name).write_bytes(b"[1]")
+    argv = ("--config-file", trained / "plain.yaml", "--data-set", "failures_toy", "--output", folder)
+    code, _, error = run(capsys, *argv)
+    assert code == 1 and name in error and "is there already" in error
+    assert (folder / name).read_bytes() == b"[1]"

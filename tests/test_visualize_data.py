@@ -82,3 +82,17 @@ def test_errors_are_one_sentence(run, capsys, arguments, message):
     code, _ = run("annotation", *arguments)
     error = capsys.readouterr().err
     assert code == 1 and message in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize("source", ["annotation", "dataloader"])
+def test_no_file_is_replaced_unasked_and_no_photo_ever(run, capsys, source):
+    assert run(source, "--num", "1", "--sheet", "--dataset", "drawn_toy")[0] == 0
+    again = (source, "--num", "1", "--sheet", "--dataset", "drawn_toy")
+    assert run(*again)[0] == 1 and "--overwrite" in capsys.readouterr().err
+    assert run(*again, "--overwrite")[0] == 0
+    photo = next(path for path in sorted(run.image_root.iterdir()) if path.suffix == ".png")
+    (run.image_root.parent / "drawn" / "sheet.png").unlink()
+    (run.image_root.parent / "drawn" / "sheet.png").hardlink_to(photo)
+    before = photo.read_bytes()
+    assert run(*again, "--overwrite")[0] == 1 and "the photo" in capsys.readouterr().err
+    assert photo.read_bytes() == before

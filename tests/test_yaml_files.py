@@ -43,6 +43,20 @@ def test_a_tag_runs_nothing_and_is_named_with_file_and_key(tmp_path, tag, place)
     assert not target.exists()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("place", ["itself", "base"])
+def test_a_file_may_have_a_byte_order_mark(tmp_path, encoding, place):
+    """As Windows' editors and PowerShell's ``>`` write it."""
+    path = write(tmp_path, top="_BASE_: mine.yaml\n", mine="")
+    (tmp_path / "mine.yaml").write_text("OUTPUT_DIR: Größe\r\n", encoding=encoding)
+    assert load_cfg(path if place == "base" else tmp_path / "mine.yaml").OUTPUT_DIR == "Größe"
+
+
+def test_another_encoding_is_named(tmp_path):
+    (tmp_path / "mine.yaml").write_bytes("OUTPUT_DIR: Größe\n".encode("latin-1"))
+    refused(tmp_path / "mine.yaml", "mine.yaml", "UTF-8")
+
+
 def test_bases_are_laid_over_each_other_as_detectron2_does(tmp_path):
     path = write(
         tmp_path,

@@ -35,13 +35,14 @@ from dld_spotter import load_cfg
 from dld_spotter.analysis import CostModel, choose_scales, chosen_cost, mean_counts, relative_costs, scale_shares
 from dld_spotter.analysis.flops import GIGA, PAPER_UNIT, SELECTOR
 from dld_spotter.analysis.runtime import Job, peak_memory, take_turns
-from dld_spotter.command_line import ConfigArgumentParser, says_mistakes
+from dld_spotter.command_line import ConfigArgumentParser, run_tool, says_mistakes
 from dld_spotter.data.dataset_mapper import TextDatasetMapper
 from dld_spotter.data.loader import build_text_test_loader
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.modeling.dld.rescaling import rescale_images
 from dld_spotter.modeling.spotter_parts import Workload
+from dld_spotter.output_files import check_report
 
 TIMED_IMAGES = 3  # the first ones of a data set
 NOTHING = Workload(proposals=0, words=0, steps=0)
@@ -81,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the tables; 0, or 1 with one sentence about what is wrong."""
     args = get_parser().parse_args(argv)
     setup_logger(name="dld_spotter")
+    check_report(args.json, ("config_file", "resolutions"))
     report = analyze(args)
     print(format_report(report))
     if args.json:
@@ -274,4 +276,4 @@ def _row(title: str, parameters: str, values: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -30,6 +30,7 @@ from dld_spotter.analysis.benchmarking import (
     training_step,
 )
 from dld_spotter.analysis.runtime import take_turns
+from dld_spotter.command_line import run_tool
 from dld_spotter.config import load_cfg
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -288,4 +289,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_tool(main))

@@ -36,6 +36,7 @@ from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 from torch import nn
 
+from dld_spotter.command_line import run_tool
 from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine.pp_ocr import classifier_rows, fill_classifier, fill_neck, logits_name
@@ -282,4 +283,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

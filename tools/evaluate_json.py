@@ -17,13 +17,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dld_spotter.command_line import says_mistakes
+from dld_spotter.command_line import run_tool, says_mistakes
 from dld_spotter.evaluation.ground_truth import GroundTruth, read_ground_truth
 from dld_spotter.evaluation.icdar import LAYOUTS
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon
 from dld_spotter.evaluation.protocol import LEXICON_RULES, Protocol
 from dld_spotter.evaluation.scoring import TASKS, evaluate_words
 from dld_spotter.evaluation.submission import read_predictions
+from dld_spotter.output_files import check_report
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -79,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    check_report(args.json, ("predictions", "ground_truth"))
     protocol = Protocol(
         iou_threshold=args.iou,
         case_sensitive=args.case_sensitive,
@@ -134,4 +136,4 @@ def find_lexicon(entry: str, known: dict[str, str]) -> tuple[str, Lexicon | Imag
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -14,13 +14,15 @@ OUTPUT names photos relative to the input folder; give that folder as the image 
 import argparse
 import logging
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
-from dld_spotter.command_line import ConfigArgumentParser, says_mistakes
-from dld_spotter.data.text_writer import TextJsonWriter
-from dld_spotter.photo_sources import to_photos
+from dld_spotter.command_line import ConfigArgumentParser, run_tool, says_mistakes
+from dld_spotter.data.annotation_checks import name_problem
+from dld_spotter.data.text_writer import TextJsonWriter, is_text_json
+from dld_spotter.photo_sources import Photo, to_photos
 from dld_spotter.predictor import TextPredictor
 from dld_spotter.pretrained import DEFAULT_MODEL
 from dld_spotter.results import TextResult
@@ -52,26 +54,48 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def label(args: argparse.Namespace) -> int:
-    """Write the file; returns how many photos could not be read."""
+    """Write the file; returns how many photos are not in it."""
     if not 0 <= args.doubtful <= args.sure <= 1:
         raise ValueError(f"--doubtful {args.doubtful} and --sure {args.sure} must lie in [0, 1], in this order.")
     if not args.input.is_dir():
         raise ValueError(f"--input {args.input} is no folder.")
+    if args.output.exists() and not is_text_json(args.output):  # before hours of reading
+        raise ValueError(f"{args.output} is there already, and is no file in our format; give another --output.")
     # What is doubtful must be found: the model's own threshold is for readers, not for students.
     opts = [*args.opts, "TEST.TEXT.SCORE_THRESHOLD", args.doubtful]
     predictor = TextPredictor(args.config_file or DEFAULT_MODEL, opts=opts)
-    photos = list(to_photos(args.input, args.recursive))
-    failed = words = doubtful = 0
+    found = list(to_photos(args.input, args.recursive))
+    photos = list(usable(found, args.input))
+    labelled = words = doubtful = 0
     with TextJsonWriter(args.output, {"teacher": args.config_file or DEFAULT_MODEL, "sure": args.sure}) as writer:
-        for photo, result in zip(photos, tqdm(predictor.stream(photos), total=len(photos), unit="photo"), strict=True):
-            if result.error is not None:
-                print(f"error: {result.error}", file=sys.stderr)
-                failed += 1
-                continue
-            sure = add(writer, Path(photo.source).relative_to(args.input).as_posix(), result, args.sure)
-            words, doubtful = words + sure, doubtful + len(result.words) - sure
-    print(f"{args.output}: {words} words and {doubtful} don't-care regions in {len(photos) - failed} photos")
-    return failed
+        try:
+            results = tqdm(predictor.stream(photos), total=len(photos), unit="photo")
+            for photo, result in zip(photos, results, strict=True):
+                if result.error is not None:
+                    print(f"error: {result.error}", file=sys.stderr)
+                    continue
+                sure = add(writer, relative_name(photo, args.input), result, args.sure)
+                labelled, words, doubtful = labelled + 1, words + sure, doubtful + len(result.words) - sure
+        except KeyboardInterrupt:
+            print("error: interrupted; what was labelled until then is kept.", file=sys.stderr)
+    print(f"{args.output}: {words} words and {doubtful} don't-care regions in {labelled} photos")
+    return len({photo.source for photo in found}) - labelled
+
+
+def usable(photos: Iterable[Photo], folder: Path) -> Iterator[Photo]:
+    """The photos that our JSON can name: of several pages the first, which is what training reads."""
+    for photo in photos:
+        problem = name_problem(relative_name(photo, folder))
+        if problem is not None:
+            print(f"error: {photo.file_name!a}: {problem[1]} Left out.", file=sys.stderr)
+        elif photo.page in (None, 1):
+            yield photo
+        elif photo.page == 2:
+            print(f"warning: {photo.file_name}: only the first of its pages is labelled.", file=sys.stderr)
+
+
+def relative_name(photo: Photo, folder: Path) -> str:
+    return Path(photo.source).relative_to(folder).as_posix()
 
 
 def add(writer: TextJsonWriter, name: str, result: TextResult, sure: float) -> int:
@@ -93,4 +117,4 @@ def add(writer: TextJsonWriter, name: str, result: TextResult, sure: float) -> i
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -16,7 +16,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dld_spotter.command_line import says_mistakes
+from dld_spotter.command_line import run_tool, says_mistakes
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.synthetic.coverage import Coverage, characters_of, describe_characters, match_fonts
 from dld_spotter.data.synthetic.fonts import FontFace, find_faces
@@ -148,4 +148,4 @@ def write_charset(output: Path, words: Sequence[str], faces: Sequence[FontFace])
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_tool(main))

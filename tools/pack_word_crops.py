@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from dld_spotter.command_line import run_tool
 from dld_spotter.data.problems import Problems
 from dld_spotter.data.word_crops import read_word_crops, write_pages
 
@@ -48,4 +49,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run_tool(main))

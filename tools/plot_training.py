@@ -26,11 +26,22 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def check_output(path: Path) -> None:
+    """Raise ValueError unless a path is free, or has a figure that an earlier run drew."""
+    if path.exists() and not (path.is_file() and b"atplotlib" in path.read_bytes()):
+        raise ValueError(f"{path} is there already, and is no figure of this command; give another --output.")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw; 0, or 1 after one sentence on what is wrong."""
     args = get_parser().parse_args(argv)
     try:
-        curves = {folder.name: read_metrics(folder) for folder in args.folders}
+        check_output(args.output)
+        names = [folder.name for folder in args.folders]
+        curves = {
+            folder.name if names.count(folder.name) == 1 else str(folder): read_metrics(folder)
+            for folder in args.folders
+        }
         for name in args.figures:
             if not any(name in entry for entries in curves.values() for entry in entries):
                 known = sorted({key for entries in curves.values() for entry in entries for key in entry})
@@ -58,6 +69,8 @@ def read_metrics(folder: Path) -> list[dict]:
             if number == len(lines):
                 break
             raise ValueError(f"{path}, line {number}: not an entry of a training.") from None
+        if not isinstance(entry, dict) or type(entry.get("iteration")) is not int:
+            raise ValueError(f"{path}, line {number}: not an entry of a training.")
         entries[entry["iteration"]] = entries.get(entry["iteration"], {}) | entry
     return [entries[iteration] for iteration in sorted(entries)]
 

@@ -17,10 +17,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from dld_spotter.command_line import run_tool
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.converters import CONVERTERS, write_samples
 from dld_spotter.data.problems import Problems
 from dld_spotter.data.text_json import check_text_json
+from dld_spotter.data.text_writer import is_text_json
 
 OPTIONS = ("points", "scripts", "negatives", "characters", "min_size", "split", "text_field")
 
@@ -37,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
             if getattr(args, name) is None:
                 parser.error(f"to convert, give FORMAT, --annotations and --output ({name} is missing)")
         return convert(args)
+    except BrokenPipeError:
+        raise
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -81,7 +85,7 @@ def convert(args: argparse.Namespace) -> int:
     foreign = sorted(options.keys() - inspect.signature(converter).parameters.keys())
     if foreign:
         raise ValueError(f"{args.format} has no option --{foreign[0].replace('_', '-')}.")
-    if args.output.is_file() and not is_text_json(args.output):
+    if args.output.exists() and not is_text_json(args.output):
         raise ValueError(f"{args.output} is there already, and is no file in our format; give another --output.")
     problems = Problems(str(args.annotations), keep=args.examples)
     try:
@@ -93,12 +97,6 @@ def convert(args: argparse.Namespace) -> int:
         sys.stdout.write(problems.report())
     sys.stdout.write(f"{args.output}: {summary}\n")
     return int(problems.count("error") > 0)
-
-
-def is_text_json(path: Path) -> bool:
-    """Whether a file begins as those that this command writes do."""
-    with path.open("rb") as file:
-        return file.read(9).startswith(b'{"info":')
 
 
 def check(args: argparse.Namespace) -> int:
@@ -120,4 +118,4 @@ def check(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from dld_spotter.analysis import CostModel
-from dld_spotter.command_line import says_mistakes
+from dld_spotter.command_line import run_tool, says_mistakes
 from dld_spotter.drawing_files import Drawings
 from dld_spotter.image_io import ImageError
 from dld_spotter.modeling.spotter_parts import Workload
@@ -121,4 +121,4 @@ def _words(result: TextResult) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

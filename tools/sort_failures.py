@@ -21,7 +21,8 @@ from pathlib import Path
 from dld_spotter import load_cfg
 from dld_spotter.analysis.failure_sheet import choose_failures, draw_sheet
 from dld_spotter.analysis.failures import CHOSEN, FailureReport, find_failures
-from dld_spotter.command_line import ConfigArgumentParser, says_mistakes
+from dld_spotter.command_line import ConfigArgumentParser, run_tool, says_mistakes
+from dld_spotter.output_files import OutputFiles, check_report
 from dld_spotter.results import write_image
 
 
@@ -47,17 +48,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")  # standard output is for the counts
     if args.drawn < 0 or (args.limit is not None and args.limit < 1):
         raise ValueError("--limit must be 1 or more, --drawn 0 or more.")
+    check_output(args.output)  # before the inference
     report = find_failures(load_cfg(args.config_file, args.opts), args.data_set, args.limit)
     write_report(report, args.output, args.drawn)
     print(format_report(report))
     return 0
 
 
+def check_output(folder: Path) -> None:
+    """Raise ValueError if the files would replace others than those of an earlier run."""
+    check_report(folder / "failures.json", ("counts", "failures", "readers"))
+    if not (folder / "failures.json").exists():
+        OutputFiles().check(folder / "failures.png")
+
+
 def write_report(report: FailureReport, folder: Path, drawn: int) -> None:
     """failures.json, and failures.png where there is something to draw."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"counts": report.counts(), **asdict(report)}, ensure_ascii=False, indent=1)
-    (folder / "failures.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "failures.json").write_bytes((text + "\n").encode("utf-8", "backslashreplace"))  # as JSON escapes
     chosen = choose_failures(report.failures, drawn)
     if chosen:
         write_image(folder / "failures.png", draw_sheet(chosen))
@@ -74,4 +83,4 @@ def format_report(report: FailureReport) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

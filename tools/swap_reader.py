@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dld_spotter.command_line import says_mistakes
+from dld_spotter.command_line import run_tool, says_mistakes
 from dld_spotter.engine.weights_file import check_weights, read_checkpoint, write_whole
 
 READER = "roi_heads.text_head."
@@ -76,4 +76,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

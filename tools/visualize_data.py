@@ -28,10 +28,11 @@ from detectron2.utils.logger import setup_logger
 from tqdm import tqdm
 
 from dld_spotter import Charset, load_cfg
-from dld_spotter.command_line import ConfigArgumentParser, says_mistakes
+from dld_spotter.command_line import ConfigArgumentParser, run_tool, says_mistakes
 from dld_spotter.data.loader import build_text_train_loader
 from dld_spotter.data.text_json import register_custom, require_dataset
 from dld_spotter.image_io import ImageError, read_image
+from dld_spotter.output_files import OutputFiles
 from dld_spotter.results import write_image
 from dld_spotter.visualizer import TextVisualizer
 
@@ -52,6 +53,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output-dir", required=True, metavar="FOLDER")
     parser.add_argument("--num", type=int, default=16, metavar="N", help="pictures (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace pictures that are there, but never a photo")
     parser.add_argument("--sheet", action="store_true", help="also put them side by side into sheet.png")
     parser.add_overrides()
     return parser
@@ -72,6 +74,10 @@ def visualize(args: argparse.Namespace) -> int:
     if args.num < 1 or not cfg.DATASETS.TRAIN:
         raise ValueError(f"nothing to draw: --num is {args.num}, the data sets are {cfg.DATASETS.TRAIN} (--dataset).")
     output = Path(args.output_dir)
+    output.mkdir(parents=True, exist_ok=True)
+    files = OutputFiles(args.overwrite, photos_of(cfg) if args.overwrite else ())
+    if args.sheet:
+        files.check(output / "sheet.png")
     drawn, failures = [], 0
     pictures = annotated_pictures(cfg) if args.source == "annotation" else loader_pictures(cfg)
     for number, (name, picture) in enumerate(tqdm(islice(pictures, args.num), unit="picture", disable=None)):
@@ -79,12 +85,21 @@ def visualize(args: argparse.Namespace) -> int:
             print(f"error: {picture}", file=sys.stderr)
             failures += 1
             continue
-        write_image(output / f"{number:04d}_{Path(name).stem}.jpg", picture[:, :, ::-1])
+        path = output / f"{number:04d}_{Path(name).stem}.jpg"
+        files.check(path)
+        write_image(path, picture[:, :, ::-1])
         if args.sheet:
             drawn.append(fit_into_cell(picture))
     if drawn:
         write_image(output / "sheet.png", contact_sheet(drawn)[:, :, ::-1])
     return int(failures > 0)
+
+
+def photos_of(cfg: CfgNode) -> Iterator[str]:
+    """The photos of the data sets."""
+    for name in cfg.DATASETS.TRAIN:
+        require_dataset(name)
+        yield from (record["file_name"] for record in DatasetCatalog.get(name))
 
 
 def annotated_pictures(cfg: CfgNode) -> Iterator[tuple[str, np.ndarray | ImageError]]:
@@ -133,4 +148,4 @@ def contact_sheet(cells: Sequence[np.ndarray]) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

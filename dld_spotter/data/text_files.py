@@ -23,6 +23,7 @@ _BYTE_ORDER_MARKS = (  # UTF-32's mark begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _NOT_IN_WINDOWS_1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")
 _END_OF_DIRECTORY = b"PK\x05\x06"
 _END_OF_DIRECTORY_BYTES = 22 + 0xFFFF  # with the longest comment
@@ -113,8 +114,11 @@ def decode_text(data: bytes, name: str, warn: Callable[[str], None] | None = Non
             bytes that Windows-1252 lacks). Without it such a text is an error.
 
     Raises:
-        ValueError: the text is not in the encoding that its byte order mark names.
+        ValueError: the text is not in the encoding that its byte order mark names, or in UTF-16 or UTF-32 without one.
     """
+    # An eighth of NULs is more than a damaged file has, and less than a text in UTF-16.
+    if data.count(0) * 8 > len(data) and not data.startswith(_WIDE_MARKS):
+        raise ValueError(f"{name} is in UTF-16 or UTF-32 without a byte order mark, or no text; save it as UTF-8.")
     encoding = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
@@ -124,7 +128,8 @@ def decode_text(data: bytes, name: str, warn: Callable[[str], None] | None = Non
             raise ValueError(f"{name} is not in {wanted} (byte {error.start}: {error.reason}).") from error
         warn(f"{name} is not UTF-8 (byte {error.start}); read as Windows-1252.")
         text = data.decode("cp1252" if _NOT_IN_WINDOWS_1252.isdisjoint(data) else "latin-1")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\n\ufeff", "\n") if "\ufeff" in text else text  # where files with marks were joined
 
 
 def parse_json(text: str, name: str) -> Any:

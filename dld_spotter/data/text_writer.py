@@ -14,6 +14,7 @@ from dld_spotter.data.annotation_checks import Finding, image_problem, word_prob
 from dld_spotter.geometry import polygon_area
 
 CATEGORIES = [{"id": 1, "name": "text"}]
+_BEGINNING = b'{"info":'
 
 
 class TextJsonWriter:
@@ -21,7 +22,7 @@ class TextJsonWriter:
 
     Annotations go to a second temporary file beside the first, since both lists of a COCO file grow together. An
     exception (Ctrl-C too) inside the ``with`` block removes both and leaves an older file of that name as it was.
-    What would not load again raises ValueError.
+    What would not load again raises ValueError, and so does a file of that name that no such writer wrote.
 
     Args:
         path: the file to write; its folder is made.
@@ -35,6 +36,8 @@ class TextJsonWriter:
         self.num_annotations = 0
 
     def __enter__(self) -> "TextJsonWriter":
+        if self.path.exists() and not is_text_json(self.path):
+            raise ValueError(f"{self.path} is there already, and is no file in our format; write to another one.")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {
             "mode": "w+",
@@ -44,7 +47,7 @@ class TextJsonWriter:
         }
         self._images = tempfile.NamedTemporaryFile(**options, delete=False)
         self._annotations = tempfile.TemporaryFile(**options)
-        start = {"info": self.info, "categories": CATEGORIES}
+        start = {"info": self.info, "categories": CATEGORIES}  # is_text_json looks at the beginning
         self._images.write(json.dumps(start, ensure_ascii=False, allow_nan=False)[:-1] + ',\n"images": [')
         return self
 
@@ -88,6 +91,14 @@ class TextJsonWriter:
     @staticmethod
     def _append(file: Any, item: dict, number: int) -> None:
         file.write((",\n" if number > 1 else "\n") + json.dumps(item, ensure_ascii=False, allow_nan=False))
+
+
+def is_text_json(path: str | os.PathLike) -> bool:
+    """Whether a file begins as those that ``TextJsonWriter`` writes do, or is empty."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(_BEGINNING)) in (_BEGINNING, b"")
 
 
 def write_text_json(

@@ -173,9 +173,14 @@ def write_pages(
 
     Returns:
         the JSON file.
+
+    Raises:
+        ValueError: the pages could replace crops.
     """
     output = Path(output)
     (output / "images").mkdir(parents=True, exist_ok=True)
+    if any(folder.samefile(output / "images") for folder in {crop.path.parent for crop in crops}):
+        raise ValueError(f"{output / 'images'} holds the pictures of the words; write the pages to another folder.")
     generator = np.random.default_rng(seed)
     order = np.concatenate([generator.permutation(len(crops)) for _ in range(rounds)])
     pages = pack_pages((crops[i] for i in order), size, heights, generator)

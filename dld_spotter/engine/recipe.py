@@ -31,5 +31,6 @@ def require_recipe(config_files: str | os.PathLike | Sequence[str | os.PathLike]
     raise ValueError(
         f"{given_files} holds no recipe for a training: {', '.join(missing)} are not set, "
         f"as in the config of an exported model. Give --config-file the recipe ({where}) and MODEL.WEIGHTS "
-        f"{weights[0] if weights else 'FILE'}, or set these keys on the command line."
+        f"{weights[0] if weights else 'FILE'}; or lay Finetune.yaml over it, to train a model for photos on; or set "
+        "these keys on the command line."
     )

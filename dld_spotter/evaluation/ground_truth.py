@@ -55,6 +55,7 @@ class GroundTruth:
         names = [image.file_name for image in self.images]
         self.keys = image_keys(names)
         self._by_id = {str(image.image_id): i for i, image in enumerate(self.images) if image.image_id is not None}
+        self._by_whole_name = {name: i for i, name in enumerate(names)}
         self._by_name = {to_path(name): i for i, name in enumerate(names)}
         self._by_key = {key: i for i, key in enumerate(self.keys)}
         self._alike: dict[str, list[int]] = {}
@@ -98,6 +99,8 @@ class GroundTruth:
         name = predicted.image_id if predicted.file_name is None else predicted.file_name
         if name is None:
             return None
+        if name in self._by_whole_name:
+            return self._by_whole_name[name]
         if to_path(name) in self._by_name:
             return self._by_name[to_path(name)]
         index = next((self._by_key[key] for key in key_forms(name) if key in self._by_key), None)

@@ -52,8 +52,12 @@ def key_forms(name: str | int) -> list[str]:
 
 
 def result_stems(names: Sequence[str]) -> list[str]:
-    """For each image the stem of its result's file, no two alike: its own, or longer as in :func:`image_keys`."""
-    return _distinct([_path_forms(to_path(name)) for name in names])
+    """For each image the stem of its result's file, no two alike: its own, or that of :func:`image_keys`."""
+    keys = image_keys(names)
+    alone = [
+        _path_forms(to_path(name))[0] if key == image_key(name) else key for name, key in zip(names, keys, strict=True)
+    ]
+    return _distinct([[stem, key] for stem, key in zip(alone, keys, strict=True)])
 
 
 def to_path(name: str | int) -> PurePosixPath:

@@ -13,7 +13,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from dld_spotter.data.word_lists import normalize_text, parse_word_list, read_word_list
-from dld_spotter.evaluation.icdar import image_keys, list_text_files
+from dld_spotter.evaluation.icdar import image_key, image_keys, key_forms, list_text_files
 from dld_spotter.evaluation.lexicon_likelihood import word_log_likelihoods
 from dld_spotter.evaluation.protocol import (
     LIKELIHOOD_POWERS,
@@ -155,6 +155,10 @@ class ImageLexicons:
             )
         return self._lexicons[key]
 
+    def key_of(self, name: str) -> str:
+        """The key of an image's list, by the image's name, as far as it needs its folders: see ``icdar.image_keys``."""
+        return next((form for form in key_forms(name) if form in self._lexicons), image_key(name))
+
     def covers(self, words: Iterable[str], key: str, protocol: Protocol) -> tuple[int, int]:
         """As :meth:`Lexicon.covers`; an image without a list has none of its words."""
         if key in self._lexicons:
@@ -163,6 +167,35 @@ class ImageLexicons:
 
     def __len__(self) -> int:
         return len(self._lexicons)
+
+
+class PhotoLexicons:
+    """The words that may occur in each photo, as photos come.
+
+    Args:
+        lexicon: one list for all, or one for each.
+    """
+
+    def __init__(self, lexicon: Lexicon | ImageLexicons):
+        self._lexicon = lexicon
+        self._names: dict[str, str] = {}
+
+    def of(self, name: str) -> Lexicon:
+        """The list of the photo of this name.
+
+        Raises:
+            ValueError: there is none, or another photo has it.
+        """
+        if isinstance(self._lexicon, Lexicon):
+            return self._lexicon
+        key = self._lexicon.key_of(name)
+        found, other = self._lexicon.for_image(key), self._names.setdefault(key, name)
+        if other != name:
+            raise ValueError(
+                f"{self._lexicon.source}: the word list '{key}' fits {other} and {name}; put the lists into folders "
+                "that are called like those of the images."
+            )
+        return found
 
 
 def load_lexicon(path: str | Path) -> Lexicon | ImageLexicons:

@@ -53,9 +53,9 @@ def read_predictions(path: str | Path, layout: str | None = None) -> list[Predic
 
 
 def write_results(path: str | Path, results: Sequence[Mapping]) -> None:
-    """Write our results, one an image, as JSON."""
+    """Write our results, one an image, as JSON; bytes of a file name that are no UTF-8 are escaped, not lost."""
     text = json.dumps(list(results), ensure_ascii=False, indent=1, allow_nan=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    Path(path).write_bytes((text + "\n").encode("utf-8", "backslashreplace"))  # a lone surrogate's escape is JSON's own
 
 
 def write_submission(
@@ -81,7 +81,9 @@ def write_submission(
     files: dict[str, str] = {}
     for result, stem in zip(results, result_stems([result["file_name"] for result in results]), strict=True):
         words = sorted(result["words"], key=lambda word: -word["score"])
-        files[f"{prefix}{stem}.txt"] = "".join(_to_line(word, layout) for word in words)
+        # Archives name their files in UTF-8; a backslash would be a folder.
+        name = stem.encode("utf-8", "xmlcharrefreplace").decode("utf-8")
+        files[f"{prefix}{name}.txt"] = "".join(_to_line(word, layout) for word in words)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in sorted(files.items()):
             archive.writestr(name, text.encode("utf-8"))

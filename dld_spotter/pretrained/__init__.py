@@ -42,9 +42,9 @@ def model_folder(model: str) -> Path:
 def find_config(config_file: str) -> str:
     """The path of a config: a file of the working directory, a model's name, or one that comes with the project.
 
-    Anything else is returned as it is.
+    A folder hides no model: photos of the model ``photos`` may lie in ``photos``. Anything else is returned as it is.
     """
-    if Path(config_file).exists():
+    if Path(config_file).is_file():
         return config_file
     folder = pretrained_folder(config_file)
     return str(folder / CONFIG) if folder else find_packaged_config(config_file)

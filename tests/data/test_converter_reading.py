@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 from helpers.converting import QUAD, add_image, kinds
+from PIL import Image
 
 from dld_spotter.data.converters.common import make_word
 from dld_spotter.data.converters.reading import Entry, read_samples, read_words
@@ -68,3 +69,15 @@ def test_what_a_dont_care_word_says_does_not_matter():
     assert make_word(QUAD, "a", ignore=True).text == "a"
     with pytest.raises(ValueError, match="not a string"):
         make_word(QUAD, 5)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPE", "a.jfif", "a.tif", "a.webp", "a.apng"])
+def test_words_turn_with_photos_of_all_endings(tmp_path, name):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the photo is shown turned clockwise
+    format = {"j": "JPEG", "t": "TIFF", "w": "WEBP"}.get(name[2].lower(), "PNG")
+    Image.new("RGB", (30, 20)).save(tmp_path / name, format, exif=exif)
+    entries = [("a.txt", lambda: Entry(name, [("line 1", partial(make_word, [5, 4, 15, 4, 15, 8, 5, 8], "a"))]))]
+    (sample,) = read_samples(entries, tmp_path, Problems("test"), stored=True)
+    assert (sample.height, sample.width) == (30, 20)
+    assert sample.words[0].outline == [16, 5, 16, 15, 12, 15, 12, 5]

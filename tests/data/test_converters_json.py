@@ -1,6 +1,7 @@
 """The JSON formats of benchmarks and labelling tools."""
 
 import json
+import time
 
 import pytest
 from helpers.converting import QUAD, add_image, convert, kinds
@@ -123,7 +124,7 @@ def test_ppocrlabel(tmp_path):
         "photos/none.jpg\t[]",
         "photos/b.jpg\t[]",
         "photos/b.jpg []",
-        "b.jpg\t{",
+        "photos/b.jpg\t{",
     ]
     (tmp_path / "Label.txt").write_text("\n".join(lines), encoding="utf-8")
     samples, problems = convert("ppocrlabel", tmp_path, tmp_path)
@@ -140,6 +141,37 @@ def test_ppocrlabel(tmp_path):
         ("error", "bad_entry"): 2,
     }
     assert [p.annotation for p in problems.of("error")] == ["line 3", "line 4", "line 5", "line 6"]
+
+
+@pytest.mark.parametrize("paths", [("train/1.jpg", "test/1.jpg"), ("D:\\test\\1.jpg", "train/1.jpg", "test/1.jpg")])
+def test_a_photo_gets_no_words_of_another_folder_in_ppocrlabel(tmp_path, paths):
+    """Of two photos of one name one is there: nobody knows whose words are whose."""
+    add_image(tmp_path, "1.jpg")
+    add_image(tmp_path, "2.jpg")
+    lines = [f"{path}\t[]" for path in (*paths, "train/2.jpg")]
+    (tmp_path / "Label.txt").write_text("\n".join(lines), encoding="utf-8")
+    samples, problems = convert("ppocrlabel", tmp_path, tmp_path)
+    assert [s.file_name for s in samples] == ["2.jpg"]
+    assert kinds(problems) == {("error", "ambiguous_image"): len(paths)}
+    for name in ("train/1.jpg", "test/1.jpg"):
+        add_image(tmp_path, name)
+    samples, problems = convert("ppocrlabel", tmp_path, tmp_path)
+    assert {"train/1.jpg", "test/1.jpg"} <= {s.file_name for s in samples}
+
+
+def test_labelme_files_in_folders_are_about_the_photos_beside_them(tmp_path):
+    for name in ("1.jpg", "a/1.jpg", "a/2.jpg"):
+        add_image(tmp_path, name)
+    for name, path in (("a/1", "1.jpg"), ("b/1", "1.jpg"), ("1", "1.jpg"), ("a/3", "../3.jpg"), ("b/2", "../a/2.jpg")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_json(tmp_path / f"{name}.json", {"imagePath": path, "shapes": [_shape(name)]})
+    samples, problems = convert("labelme", tmp_path, tmp_path)
+    assert {s.file_name: s.words[0].text for s in samples} == {"1.jpg": "1", "a/1.jpg": "a/1", "a/2.jpg": "b/2"}
+    assert kinds(problems) == {("error", "ambiguous_image"): 1, ("error", "missing_image"): 1}
+
+
+def _shape(text):
+    return {"label": text, "points": [[10, 10], [30, 20]], "shape_type": "rectangle"}
 
 
 CORNERS = [[10, 10], [30, 10], [30, 20], [10, 20]]
@@ -266,3 +298,57 @@ def test_a_damaged_labelme_file_costs_itself(tmp_path):
     samples, problems = convert("labelme", tmp_path, tmp_path)
     assert [(sample.file_name, sample.words) for sample in samples] == [("a.jpg", [])]
     assert kinds(problems) == {("error", "bad_word"): 1, ("error", "bad_entry"): 5}
+
+
+@pytest.mark.parametrize("mark", [True, 1, 1.0, False, 0, None, "false", "true", 2, [], {}, [1]])
+def test_a_mark_is_true_or_false(tmp_path, mark):
+    """ "false" as a text would count as set."""
+    add_image(tmp_path, "a.jpg")
+    word = {"transcription": "word", "points": CORNERS, "difficult": mark}
+    (tmp_path / "Label.txt").write_text(f"a.jpg\t{json.dumps([word])}", encoding="utf-8")
+    shape = {"label": "word", "points": CORNERS, "flags": {"difficult": mark}}
+    write_json(
+        tmp_path / "a.json", {"imagePath": "a.jpg", "shapes": [shape, {**shape, "flags": {}, "difficult": mark}]}
+    )
+    size = {"height": 40, "width": 60}
+    content = {"bboxes": [QUAD], "texts": ["word"], "cares": [mark]}
+    davar = write_json(tmp_path / "davar.txt", {"a.jpg": {**size, "content_ann": content}})
+    for name, annotations in (("ppocrlabel", tmp_path), ("labelme", tmp_path), ("davar", davar)):
+        ((sample,), problems) = convert(name, tmp_path, annotations)
+        found = {word.ignore for word in sample.words}
+        if mark in (True, False, None):
+            assert found == {bool(mark) != (name == "davar")} and kinds(problems) == {}
+        elif name != "labelme" or mark:  # an empty flag of another kind is none
+            assert problems.count("error") >= 1
+
+
+@pytest.mark.parametrize("value", ["ab", {"a": 1}, 5])
+def test_a_list_is_a_list(tmp_path, value):
+    """The letters of a text would become words, and an object an image without words."""
+    add_image(tmp_path, "a.jpg")
+    (tmp_path / "Label.txt").write_text(f"a.jpg\t{json.dumps(value)}", encoding="utf-8")
+    write_json(tmp_path / "a.json", {"imagePath": "a.jpg", "shapes": value})
+    coco = {"imgs": {"1": {"id": 1, "file_name": "a.jpg", "set": "train"}}, "imgToAnns": {"1": value}, "anns": {}}
+    cases = [("ppocrlabel", tmp_path), ("labelme", tmp_path), ("cocotext", write_json(tmp_path / "coco.txt", coco))]
+    size, columns = {"height": 40, "width": 60}, {"bboxes": [QUAD, QUAD], "texts": ["a", "b"]}
+    for name in ("bboxes", "texts", "cares", "cbboxes"):
+        content = {"a.jpg": {**size, "content_ann": {**columns, name: value}}}
+        cases.append(("davar", write_json(tmp_path / f"{name}.txt", content)))
+    for name, annotations in cases:
+        samples, problems = convert(name, tmp_path, annotations)
+        assert samples == [] and kinds(problems) == {("error", "bad_entry"): 1}, name
+
+
+def test_an_image_of_cocotext_needs_a_number(tmp_path):
+    add_image(tmp_path, "a.jpg")
+    coco = {"imgs": {"1": {"id": [1], "file_name": "a.jpg", "set": "train"}}, "imgToAnns": {"1": []}, "anns": {}}
+    samples, problems = convert("cocotext", tmp_path, write_json(tmp_path / "coco.txt", coco))
+    assert samples == [] and kinds(problems) == {("error", "bad_entry"): 1}
+
+
+def test_a_path_without_end_costs_no_time(tmp_path):
+    add_image(tmp_path, "a.jpg")
+    (tmp_path / "Label.txt").write_text("x/" * 200_000 + "a.jpg\t[]", encoding="utf-8")
+    start = time.process_time()
+    assert len(convert("ppocrlabel", tmp_path, tmp_path)[0]) == 1
+    assert time.process_time() - start < 1

@@ -1,6 +1,7 @@
 """Images are found by the names of their annotation files."""
 
 import os
+import unicodedata
 
 import pytest
 from helpers.converting import add_image, kinds
@@ -90,3 +91,41 @@ def test_image_folders_that_are_not_there_or_empty(tmp_path):
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     with pytest.raises(FileNotFoundError, match="holds no image"):
         ImageFolder(tmp_path)
+
+
+@pytest.mark.parametrize("files", [("a/img_1.txt", "b/img_1.txt"), ("b/img_1.txt", "a/img_1.txt")])
+def test_a_file_beside_photos_is_about_one_of_them(tmp_path, files):
+    """The photo of a/img_1.txt was deleted: it must not give its words to the other of that name."""
+    add_image(tmp_path, "a/img_2.jpg")
+    add_image(tmp_path, "b/img_1.jpg")
+    found, problems = pairs(tmp_path, *files, "b/img_2.txt")
+    assert found == {"b/img_1.txt": "b/img_1.jpg"}
+    assert kinds(problems) == {("error", "missing_image"): 2, ("warning", "no_annotation_file"): 1}
+
+
+@pytest.mark.parametrize(
+    "files", [("x/img_1.txt", "y/img_1.txt"), ("gt_IMG_1.txt", "gt_img_1.TXT", "poly_gt_img_1.txt")]
+)
+def test_of_files_that_fit_a_photo_alike_none_is_taken(tmp_path, files):
+    add_image(tmp_path, "Img_1.jpg")
+    found, problems = pairs(tmp_path, *files)
+    assert found == {}
+    assert kinds(problems) == {("error", "duplicate_image"): len(files), ("warning", "no_annotation_file"): 1}
+
+
+@pytest.mark.parametrize("files", [("IMG_1.txt", "img_1.txt"), ("img_1.txt", "IMG_1.txt")])
+def test_the_case_of_a_name_counts_first(tmp_path, files):
+    add_image(tmp_path, "img_1.jpg")
+    found, problems = pairs(tmp_path, *files)
+    assert found == {"img_1.txt": "img_1.jpg"}
+    assert kinds(problems) == {("error", "duplicate_image"): 1}
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_pair_in_either_form(tmp_path, forms):
+    """macOS writes other characters into archives than people type."""
+    photo, file = (unicodedata.normalize(form, "Café_ü") for form in forms)
+    add_image(tmp_path, f"{photo}.jpg")
+    for name in (f"{file}.txt", f"gt_{file.upper()}.txt"):
+        found, problems = pairs(tmp_path, name)
+        assert found == {name: f"{photo}.jpg"} and kinds(problems) == {}

@@ -5,6 +5,7 @@ import zipfile
 import zlib
 
 import pytest
+from helpers.converting import add_image, convert
 
 from dld_spotter.data import text_files
 from dld_spotter.data.text_files import decode_text, find_text_files, parse_json, read_bytes, read_json, read_text
@@ -140,10 +141,30 @@ def test_unicode_is_recognised(tmp_path, encoding):
     assert read_text(tmp_path / "a.txt") == "Café\nx\ny"
 
 
+def test_marks_inside_joined_files_are_left_out():
+    assert decode_text("one\r\n".encode("utf-8-sig") * 2, "a.txt") == "one\none\n"
+
+
 @pytest.mark.parametrize("data", [b"\xff\xfea", b"caf\xe9", b"\xef\xbb\xbf\xe9"])
 def test_what_is_not_in_its_encoding(data):
     with pytest.raises(ValueError, match=r"a\.txt is not in UTF"):
         decode_text(data, "a.txt")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_wide_characters_without_a_mark_cost_the_file_not_each_line(tmp_path, encoding):
+    """Its photo would else be one without words."""
+    line = "1,2,3,4,5,6,7,8,café\r\n".encode(encoding)
+    for warn in (None, print):
+        with pytest.raises(ValueError, match=r"a\.txt is in UTF-16 or UTF-32"):
+            decode_text(line, "a.txt", warn)
+    add_image(tmp_path, "a.png")
+    add_image(tmp_path, "b.png")
+    (tmp_path / "a.txt").write_bytes(line)
+    (tmp_path / "b.txt").write_bytes(b"1,2,3,4,5,6,7,8,b\0\n1,2,3,4,5,6,7,8,b\n")
+    samples, problems = convert("icdar2015", tmp_path, tmp_path)
+    assert [(sample.file_name, len(sample.words)) for sample in samples] == [("b.png", 1)]
+    assert problems.count("error") == 2
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"9" * 5000, b"{", b"\xff\xfe["])

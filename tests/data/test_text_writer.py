@@ -61,13 +61,34 @@ def test_writing_nothing(tmp_path):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_an_interrupted_writer_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "words.json"
-    path.write_text("old")
+    old = '{"info": "old"}'
+    path.write_text(old)
     with pytest.raises(error), TextJsonWriter(path) as writer:
         writer.add_image(image_entry())
         writer.add_annotation(word_entry())
         raise error
-    assert path.read_text() == "old"
+    assert path.read_text() == old
     assert [entry.name for entry in tmp_path.iterdir()] == ["words.json"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff", b'{"images": []}', b'[{"file_name": "a.jpg"}]', None])
+def test_no_file_of_another_kind_is_replaced(tmp_path, content):
+    path = tmp_path / "photo.jpg"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"photo\.jpg is there already"):
+        write_text_json(path, [image_entry()], [])
+    assert content is None or path.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"", None])
+def test_an_empty_file_and_an_own_one_are_replaced(tmp_path, content):
+    path = tmp_path / "words.json"
+    if content is None:
+        write_text_json(path, [image_entry()], [])
+    else:
+        path.write_bytes(content)
+    write_text_json(path, [image_entry(file_name="b.png")], [])
+    assert load_text_json(path)[0]["file_name"] == "b.png"
 
 
 @pytest.mark.parametrize(

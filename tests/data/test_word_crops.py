@@ -103,6 +103,14 @@ def test_a_word_lies_where_its_annotation_says(folder):
         assert abs(int(images[annotation["image_id"]][y, x, 0]) - colour[annotation["text"]]) <= 3
 
 
+def test_pages_replace_no_crops(folder):
+    crops, _ = read(folder)
+    with pytest.raises(ValueError, match="holds the pictures of the words"):
+        write_pages(crops, folder)
+    write_pages(crops, folder / "pages")
+    write_pages(crops, folder / "pages")
+
+
 def test_the_tool_says_what_is_wrong(folder, capsys):
     tool = load_script("tools/pack_word_crops.py")
     options = ["--images", str(folder / "images"), "--annotations", str(folder / "gt.txt")]

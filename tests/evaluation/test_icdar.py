@@ -105,7 +105,7 @@ def test_other_encodings(tmp_path, caplog):
         assert {text for words in read_word_files(tmp_path).values() for _, text in words} == {"Café"}
     assert len(caplog.records) == 1 and "one.txt" in caplog.text
     (tmp_path / "two.txt").write_bytes(line.encode("utf-16-le"))
-    with pytest.raises(ValueError, match=r"two.txt, line 1: .*NUL"):
+    with pytest.raises(ValueError, match=r"two.txt is in UTF-16"):
         read_word_files(tmp_path)
 
 
@@ -140,7 +140,7 @@ def test_files_of_one_name_keep_their_folders(tmp_path):
         (["a/p.jpg", "a/p.png", "b/p.png"], ["p.jpg", "a_p.png", "b_p"]),
         (["a/b.jpg", "a_b.jpg"], ["b", "a_b"]),  # a stem of its own is kept
         (["a/b/p.jpg", "a_b/p.jpg", "c/p.jpg", "a_b_p.jpg"], None),
-        (["img_1.jpg", "1.jpg"], ["img_1", "1"]),
+        (["img_1.jpg", "1.jpg"], ["img_1", "1.jpg"]),
         (["/root/a/p.jpg", "C:\\b\\p.jpg"], ["a_p", "b_p"]),
     ],
 )

@@ -12,6 +12,7 @@ from dld_spotter.evaluation.icdar import image_keys
 from dld_spotter.evaluation.lexicon import (
     ImageLexicons,
     Lexicon,
+    PhotoLexicons,
     full_lexicon,
     load_lexicon,
     look_up,
@@ -100,8 +101,27 @@ def test_bad_lists(tmp_path):
     with pytest.raises(ValueError, match="empty.txt: the lexicon holds no words"):
         load_lexicon(tmp_path / "empty.txt")
     (tmp_path / "utf16.txt").write_bytes("ONE\n".encode("utf-16-le"))
-    with pytest.raises(ValueError, match="utf16.txt, line 1"):
+    with pytest.raises(ValueError, match="utf16.txt is in UTF-16"):
         load_lexicon(tmp_path / "utf16.txt")
+
+
+def test_photos_of_one_number_get_no_list_of_each_other(tmp_path):
+    write_lists(tmp_path / "strong", {"a/voc_img_1.txt": "left", "b/voc_img_1.txt": "right", "voc_img_2.txt": "both"})
+    photos = PhotoLexicons(load_lexicon(tmp_path / "strong"))
+    assert photos.of("a/img_1.jpg").words == photos.of("a/img_1.jpg").words == ["left"]
+    assert photos.of("somewhere/b/img_1.jpg").words == ["right"]
+    assert photos.of("a/img_2.jpg").words == ["both"]
+    for name, part in (("b/img_2.jpg", "a/img_2.jpg"), ("img_1.jpg", "no word list"), ("c/img_3.jpg", "no word list")):
+        with pytest.raises(ValueError, match=part):
+            photos.of(name)
+    alike = PhotoLexicons(Lexicon(["way"]))
+    assert alike.of("a/img_1.jpg").words == alike.of("b/img_1.jpg").words == ["way"]
+
+
+def write_lists(folder, texts):
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def test_lists_of_images_of_one_stem(tmp_path):

@@ -82,7 +82,19 @@ def test_quadrilateral_round_a_turned_outline_is_the_smallest(tmp_path):
     assert sorted(word.polygon.tolist()) == [[5, 5], [10, 0], [15, 15], [20, 10]]
 
 
-@pytest.mark.parametrize("names", [("a/img_1.jpg", "b/img_1.jpg"), ("p.jpg", "p.png"), ("p.jpg", "a/p.jpg", "a_p.jpg")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a/img_1.jpg", "b/img_1.jpg"),
+        ("p.jpg", "p.png"),
+        ("p.jpg", "a/p.jpg", "a_p.jpg"),
+        ("1.jpg", "img_1.jpg", "01.jpg"),
+        ("img_1.jpg", "gt_img_1.jpg"),
+        ("res_img_1.jpg", "img_1.jpg", "img_2.jpg"),
+        ("a/res_1.jpg", "b/img_1.jpg", "img_1.png"),
+        ("Caf\u00e9.jpg", "Cafe\u0301.jpg"),
+    ],
+)
 def test_images_of_one_stem_keep_their_words(tmp_path, names):
     """What is written is scored like the results that it comes from."""
     results = [result(name, (f"word {i}", 0.5, QUAD)) for i, name in enumerate(names)]
@@ -91,6 +103,19 @@ def test_images_of_one_stem_keep_their_words(tmp_path, names):
     for file in ("submission.zip", "results.json"):
         paired = truth_of(*names).pair(read_predictions(tmp_path / file))
         assert [[word.text for word in image.reads] for image in paired] == [[f"word {i}"] for i in range(len(names))]
+
+
+@pytest.mark.parametrize("name", ["caf\udce9.jpg", "\udcff/a.jpg", "\ud800.jpg"])
+def test_a_file_name_that_is_no_text_costs_no_results(tmp_path, name):
+    """As os.listdir gives names in another encoding than UTF-8."""
+    results = [result(name, ("Exit", 0.5, QUAD)), result("img_2.jpg", ("Way", 0.5, QUAD))]
+    write_results(tmp_path / "results.json", results)
+    write_submission(tmp_path / "submission.zip", results)
+    read = read_predictions(tmp_path / "results.json")
+    assert [image.file_name for image in read] == [name, "img_2.jpg"]
+    assert [image.reads[0].text for image in truth_of(name, "img_2.jpg").pair(read)] == ["Exit", "Way"]
+    texts = sorted(image.words[0].text for image in read_predictions(tmp_path / "submission.zip"))
+    assert texts == ["Exit", "Way"]
 
 
 def test_unknown_layout(tmp_path):

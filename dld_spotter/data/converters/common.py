@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dld_spotter.data.annotation_checks import clean_text, text_problem, word_problem
-from dld_spotter.data.problems import Unusable
+from dld_spotter.data.problems import Unusable, shown
 from dld_spotter.data.text_validation import DONT_CARE
 from dld_spotter.data.text_writer import TextJsonWriter
 
@@ -74,6 +74,28 @@ def make_word(outline: Sequence[float], text: Any, ignore: bool = False, charact
     if ignore and text_problem(text):
         word.text = ""
     return word
+
+
+def as_list(value: Any, name: str) -> list:
+    """A list of a file; texts and objects can be iterated over, too, and would give other words.
+
+    Raises:
+        Unusable: it is none.
+    """
+    if not isinstance(value, list):
+        raise Unusable("bad_entry", f"{name} is {shown(value)}, not a list")
+    return value
+
+
+def is_set(value: Any, name: str) -> bool:
+    """Whether a mark such as "difficult" is set; texts such as "false" would count as set.
+
+    Raises:
+        Unusable: it is neither true nor false.
+    """
+    if value is not None and (not isinstance(value, int | float) or value not in (0, 1)):
+        raise Unusable("bad_word", f"{name} is {shown(value)}; use true or false")
+    return bool(value)
 
 
 def box_outline(left: float, top: float, right: float, bottom: float) -> list[float]:

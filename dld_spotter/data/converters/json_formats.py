@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dld_spotter.data.converters.common import Source, Word, box_outline, make_word
+from dld_spotter.data.converters.common import Source, Word, as_list, box_outline, is_set, make_word
 from dld_spotter.data.converters.reading import Entry, EntryReader, read_samples
-from dld_spotter.data.problems import Problems
+from dld_spotter.data.problems import Problems, Unusable, shown
 from dld_spotter.data.text_files import read_json
 from dld_spotter.image_io import IMAGE_SUFFIXES
 
@@ -42,10 +42,10 @@ def cocotext(images: Path, annotations: Path, problems: Problems, *, split: str 
 
 def _davar_entry(name: str, entry: dict) -> Entry:
     content = entry.get("content_ann") or {}
-    boxes = content.get("bboxes") or []
-    texts = content.get("texts") or [""] * len(boxes)
-    cares = content.get("cares") or [1] * len(boxes)
-    characters = content.get("cbboxes") or [None] * len(boxes)
+    boxes = as_list(content.get("bboxes") or [], "bboxes")
+    texts = as_list(content.get("texts") or [""] * len(boxes), "texts")
+    cares = as_list(content.get("cares") or [1] * len(boxes), "cares")
+    characters = as_list(content.get("cbboxes") or [None] * len(boxes), "cbboxes")
     lengths = [len(column) for column in (boxes, texts, cares, characters)]
     if len(set(lengths)) != 1:
         raise ValueError("bboxes, texts, cares and cbboxes have {}, {}, {} and {} entries".format(*lengths))
@@ -55,7 +55,9 @@ def _davar_entry(name: str, entry: dict) -> Entry:
 
 
 def _davar_word(box: Any, text: Any, care: Any, characters: Any) -> Word:
-    return make_word(_corners(box), text, not care, characters and [_corners(quad) for quad in characters])
+    return make_word(
+        _corners(box), text, not is_set(care, "care"), characters and [_corners(quad) for quad in characters]
+    )
 
 
 def _corners(box: list) -> list:
@@ -70,7 +72,9 @@ def _cocotext_entries(content: dict, split: str) -> Iterator[tuple[str, EntryRea
 
 
 def _cocotext_entry(image: dict, content: dict) -> Entry:
-    numbers = content["imgToAnns"].get(str(image["id"]), [])
+    if not isinstance(image["id"], int | str):
+        raise Unusable("bad_entry", f"id is {shown(image['id'])}, not a number")
+    numbers = as_list(content["imgToAnns"].get(str(image["id"]), []), "imgToAnns")
     words = [(f"annotation {number}", partial(_cocotext_word, content["anns"], number)) for number in numbers]
     return Entry(image["file_name"], words)
 

@@ -1,11 +1,13 @@
 """Own photos, annotated with labelme or PPOCRLabel."""
 
-from collections.abc import Iterator
+import posixpath
+from collections import Counter
+from collections.abc import Container, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dld_spotter.data.converters.common import Source, Word, box_outline, make_word, numbered_lines
+from dld_spotter.data.converters.common import Source, Word, as_list, box_outline, is_set, make_word, numbered_lines
 from dld_spotter.data.converters.image_folder import ImageFolder
 from dld_spotter.data.converters.reading import Entry, EntryReader, read_samples
 from dld_spotter.data.problems import Problems, Unusable
@@ -14,6 +16,7 @@ from dld_spotter.data.text_files import TextFile, decode_text, find_text_files, 
 # What PPOCRLabel writes for "to be recognised" and "cannot be recognised", in its English and its Chinese surface.
 PLACEHOLDERS = ("TEMPORARY", "NULL", "待识别", "无法识别")
 
+_BODY = "what stands after the path"
 IGNORE_FLAGS = ("ignore", "dontcare", "difficult")
 
 
@@ -37,9 +40,10 @@ def ppocrlabel(images: Path, annotations: Path, problems: Problems) -> Source:
     """
     path = annotations / "Label.txt" if annotations.is_dir() else annotations
     folder = ImageFolder(images)
+    lines = numbered_lines(read_text(path, partial(problems.warning, "not_utf8")))
+    ambiguous = folder.ambiguous((line.partition("\t")[0], "") for _, line in lines)
     entries = [
-        (f"line {number}", partial(_ppocrlabel_entry, line, folder, problems))
-        for number, line in numbered_lines(read_text(path, partial(problems.warning, "not_utf8")))
+        (f"line {number}", partial(_ppocrlabel_entry, line, folder, ambiguous, problems)) for number, line in lines
     ]
     return Source(len(entries), read_samples(entries, images, problems))
 
@@ -67,15 +71,37 @@ def _labelme_entries(
     files: list[TextFile], folder: ImageFolder, problems: Problems, text_field: str
 ) -> Iterator[tuple[str, EntryReader]]:
     labels = _Labels()
+    ambiguous = folder.ambiguous(_places_of_twins(files))
     for file in files:
-        yield file.name, partial(_labelme_entry, file, folder, problems, text_field, labels)
+        yield file.name, partial(_labelme_entry, file, folder, ambiguous, problems, text_field, labels)
     hint = labels.hint()
     if hint is not None and text_field == "label":
         problems.warning("equal_labels", hint)
 
 
+def _places_of_twins(files: list[TextFile]) -> Iterator[tuple[str, str]]:
+    """Image path and folder of the files that are called like another one; the others fit one image at most."""
+    counts = Counter(posixpath.basename(file.name) for file in files)
+    for file in files:
+        if counts[posixpath.basename(file.name)] > 1:
+            try:
+                content = parse_json(decode_text(file.read(), file.name, _ignore), file.name)
+                yield content["imagePath"], file.folder
+            except Exception:  # reading the entry says why
+                continue
+
+
+def _ignore(message: str) -> None:
+    pass
+
+
 def _labelme_entry(
-    file: TextFile, folder: ImageFolder, problems: Problems, text_field: str, labels: _Labels
+    file: TextFile,
+    folder: ImageFolder,
+    ambiguous: Container[tuple[str, str]],
+    problems: Problems,
+    text_field: str,
+    labels: _Labels,
 ) -> Entry | None:
     text = decode_text(file.read(), file.name, partial(problems.warning, "not_utf8"))
     content = parse_json(text, file.name)
@@ -83,9 +109,17 @@ def _labelme_entry(
         return None
     words = [
         (f"shape {number}", partial(_labelme_word, shape, text_field, labels))
-        for number, shape in enumerate(content["shapes"], 1)
+        for number, shape in enumerate(as_list(content["shapes"], "shapes"), 1)
     ]
-    return Entry(folder.locate(content["imagePath"]), words, (content.get("imageHeight"), content.get("imageWidth")))
+    name = _locate(folder, content["imagePath"], file.folder, ambiguous)
+    return Entry(name, words, (content.get("imageHeight"), content.get("imageWidth")))
+
+
+def _locate(folder: ImageFolder, path: str, beside: str, ambiguous: Container[tuple[str, str]]) -> str:
+    name = folder.locate(path, beside)
+    if (path, beside) in ambiguous:
+        raise Unusable("ambiguous_image", f"{path} and another entry fit the image {name}")
+    return name
 
 
 def _labelme_word(shape: dict, text_field: str, labels: _Labels) -> Word:
@@ -99,18 +133,21 @@ def _labelme_word(shape: dict, text_field: str, labels: _Labels) -> Word:
         raise Unusable("other_shape", f"a {kind} is no outline of a word", "warning")
     labels.add(shape)
     flags = shape.get("flags") or {}
-    ignore = shape.get("difficult") or any(flags.get(flag) for flag in IGNORE_FLAGS)
+    marks = {"difficult": shape.get("difficult")} | {flag: flags.get(flag) for flag in IGNORE_FLAGS if flags.get(flag)}
+    ignore = any(is_set(value, name) for name, value in marks.items())
     return make_word(outline, shape.get(text_field), ignore)
 
 
-def _ppocrlabel_entry(line: str, folder: ImageFolder, problems: Problems) -> Entry:
+def _ppocrlabel_entry(
+    line: str, folder: ImageFolder, ambiguous: Container[tuple[str, str]], problems: Problems
+) -> Entry:
     path, tab, body = line.partition("\t")
     if not tab:
         raise ValueError("no tab after the path")
-    name = folder.locate(path)
+    name = _locate(folder, path, "", ambiguous)
     words = [
         (f"word {number}", partial(_ppocrlabel_word, entry, name, problems))
-        for number, entry in enumerate(parse_json(body, "what stands after the path"), 1)
+        for number, entry in enumerate(as_list(parse_json(body, _BODY), _BODY), 1)
     ]
     return Entry(name, words)
 
@@ -120,4 +157,6 @@ def _ppocrlabel_word(entry: dict, name: str, problems: Problems) -> Word:
     if text in PLACEHOLDERS:
         problems.warning("placeholder", f"a word is still '{text}'; taken as don't care.", name)
         text = ""
-    return make_word([value for x, y in entry["points"] for value in (x, y)], text, bool(entry.get("difficult")))
+    return make_word(
+        [value for x, y in entry["points"] for value in (x, y)], text, is_set(entry.get("difficult"), "difficult")
+    )

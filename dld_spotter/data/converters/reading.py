@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from dld_spotter.data.annotation_checks import image_problem, name_problem
 from dld_spotter.data.converters.common import Sample, Word, make_word
 from dld_spotter.data.problems import Problems, Unusable, shown
-from dld_spotter.exif_orientation import exif_orientation, upright
-from dld_spotter.image_io import ImageError, image_size
+from dld_spotter.exif_orientation import upright
+from dld_spotter.image_io import ImageError, size_and_orientation
 
 LOST_LETTERS = ("\ufffd", "ï¿½")  # what stands for a letter that another program could not read, and that in Latin-1
 
@@ -79,11 +79,11 @@ def _read_sample(
     """A sample with the image's size from its header. Only what loads again is let through."""
     name = entry.image
     with problems.guard("bad_entry", name if isinstance(name, str) else shown(name), place):
-        height, width = _checked_size(entry, root)
+        (height, width), orientation = _checked_size(entry, root)
         key = posixpath.normpath(name)
         if key in seen:
             raise Unusable("duplicate_image", "the image was annotated before")
-        orientation = exif_orientation(os.path.join(root, name)) if stored else 1
+        orientation = orientation if stored else 1
         words: Iterable[PlacedWord] = entry.words
         if orientation != 1:
             words = [(number, partial(_read_turned, read, orientation, height, width)) for number, read in words]
@@ -95,8 +95,8 @@ def _read_sample(
     return None
 
 
-def _checked_size(entry: Entry, root: Path) -> tuple[int, int]:
-    """Height and width of the image of an entry.
+def _checked_size(entry: Entry, root: Path) -> tuple[tuple[int, int], int]:
+    """(height, width) of the image of an entry, and its EXIF orientation.
 
     Raises:
         Unusable: its path leaves the image folder, it cannot be read, or it has another size than it should.
@@ -108,7 +108,7 @@ def _checked_size(entry: Entry, root: Path) -> tuple[int, int]:
     if not os.path.isfile(path):
         raise Unusable("missing_image", f"there is no image {entry.image} in {root}")
     try:
-        height, width = image_size(path)
+        (height, width), orientation = size_and_orientation(path)
     except ImageError as error:
         raise Unusable("unreadable_image", str(error)) from error
     problem = image_problem({"id": 0, "file_name": entry.image, "height": height, "width": width})
@@ -117,7 +117,7 @@ def _checked_size(entry: Entry, root: Path) -> tuple[int, int]:
     if all(entry.size) and tuple(entry.size) != (height, width):
         annotated = f"{shown(entry.size[1])}x{shown(entry.size[0])}"
         raise Unusable("wrong_size", f"is {width}x{height}, but was annotated as {annotated}")
-    return height, width
+    return (height, width), orientation
 
 
 def _read_turned(read: WordReader, orientation: int, height: int, width: int) -> Word:

@@ -51,8 +51,8 @@ class DLDObjective:
         if selector is not None and student.full_resolution_option:
             raise ValueError(
                 f"with {student.full_resolution_option} recognition does not depend on the scale, and the selector has "
-                "nothing to learn: set MODEL.DLD.SELECTION to 'random', and fit a selector afterwards "
-                "(tools/fit_selector.py --by spotting)."
+                "nothing to learn: set MODEL.DLD.SELECTION to 'fixed' to keep the selector of MODEL.WEIGHTS, or to "
+                "'random', and fit one afterwards (tools/fit_selector.py --by spotting)."
             )
         if gamma_shift != 0:
             raise ValueError(

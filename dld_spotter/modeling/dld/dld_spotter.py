@@ -60,6 +60,7 @@ class DLDSpotter(nn.Module):
         student: the trainable spotter, also used at inference.
         teacher: the same at full resolution, frozen; None where nothing is distilled (inference, export).
         selector: image -> logits over the scales; None with a single scale, or with a random choice among several.
+        trains_selector: whether the selector learns; else it chooses at inference only, and training at random.
         candidates: the scales.
         objective: losses and schedules.
         inference: the choice of the scale, and which words are returned.
@@ -80,6 +81,7 @@ class DLDSpotter(nn.Module):
         objective: DLDObjective,
         inference: DLDInference | None = None,
         fusion: PyramidFusion | None = None,
+        trains_selector: bool = True,
     ):
         super().__init__()
         inference = inference or DLDInference()
@@ -87,6 +89,7 @@ class DLDSpotter(nn.Module):
         self.student = student
         self.teacher = teacher
         self.selector = selector
+        self.trains_selector = trains_selector and selector is not None
         self.scales = tuple(candidates.scales)
         self.objective = objective
         self.fusion = fusion
@@ -96,7 +99,7 @@ class DLDSpotter(nn.Module):
         self.register_buffer("costs", torch.tensor(candidates.costs, dtype=torch.float32), persistent=False)
         # In the checkpoint, so that a resumed run goes on at the same temperature.
         self.register_buffer("temperature", torch.tensor(float(objective.temperature)))
-        for frozen in (teacher, fusion):
+        for frozen in (teacher, fusion, None if self.trains_selector else selector):
             if frozen is not None:
                 frozen.requires_grad_(False).eval()
 
@@ -104,7 +107,7 @@ class DLDSpotter(nn.Module):
     def from_config(cls, cfg: CfgNode) -> dict:
         dld = cfg.MODEL.DLD
         build = META_ARCH_REGISTRY.get(dld.SPOTTER)
-        choosing = len(dld.SCALES) > 1 and dld.SELECTION == "selector"
+        choosing = len(dld.SCALES) > 1 and dld.SELECTION != "random"
         return {
             "student": build(student_cfg(cfg)),
             "teacher": build(cfg) if dld.TEACHER else None,
@@ -113,6 +116,7 @@ class DLDSpotter(nn.Module):
             "objective": DLDObjective.from_config(cfg),
             "inference": DLDInference.from_config(cfg),
             "fusion": build_pyramid_fusion(cfg),
+            "trains_selector": dld.SELECTION == "selector",
         }
 
     @property
@@ -120,17 +124,21 @@ class DLDSpotter(nn.Module):
         return self.costs.device
 
     def train(self, mode: bool = True) -> "DLDSpotter":
-        """As usual, but the teacher stays in evaluation mode: without gradients alone, its BatchNorms would drift."""
+        """As usual, but frozen parts stay in evaluation mode: without gradients alone, their BatchNorms would drift."""
         super().train(mode)
-        if self.teacher is not None:
-            self.teacher.eval()
+        for frozen in (self.teacher, None if self.trains_selector else self.selector):
+            if frozen is not None:
+                frozen.eval()
         return self
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
         """Detectron2's contract: L_det + L_rec + L_DRS + L_SKD, by parts. Predictions hold the "scale", too."""
         if not self.training:
             return self.inference(batched_inputs)
-        self.objective.check(self.student, self.teacher, self.selector, self.gamma_shift)
+        if self.trains_selector:
+            self.objective.check(self.student, self.teacher, self.selector, self.gamma_shift)
+        else:
+            self.objective.check(self.student, self.teacher, None)
         batch = TrainingBatch.from_records(batched_inputs, self.student, self.device)
         teacher_output, teacher_pyramid = self._run_teacher(batch)
         chosen, losses = self._choose_scales(batch, teacher_output)
@@ -161,7 +169,7 @@ class DLDSpotter(nn.Module):
             if self.fusion is not None:
                 low = self._pyramid_of(teacher).pyramid(rescale_images(batch.images, 0.5)).levels
                 levels = {**levels, **self.fusion(levels, low, batch.images.image_sizes)}
-        if teacher is not None and (self.selector is not None or weights.distils_recognition):
+        if teacher is not None and (self.trains_selector or weights.distils_recognition):
             output = teacher.read(batch.images, batch.words, features)
             if weights.distils_attention and isinstance(teacher, AttentionMapSpotter):
                 output = replace(output, attention=teacher.attention_maps(batch.images, batch.words, features))
@@ -175,7 +183,7 @@ class DLDSpotter(nn.Module):
         self, batch: TrainingBatch, teacher_output: RecognitionOutput | None
     ) -> tuple[list[int], dict[str, Tensor]]:
         """Index of the scale of each image, and L_DRS = L_acc + gamma L_flops."""
-        if self.selector is None:
+        if self.selector is None or not self.trains_selector:
             return torch.randint(len(self.scales), (len(batch.words),), device="cpu").tolist(), {}
         logits = self.selector(batch.images)
         choice = sample_choice(logits, self.temperature)  # (B, k)

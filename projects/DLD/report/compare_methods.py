@@ -24,6 +24,7 @@ from comparison_table import format_comparison, read_place, write_comparison
 
 from dld_spotter.analysis.readings import ReadingCache
 from dld_spotter.command_line import says_mistakes
+from dld_spotter.output_files import check_report
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -68,6 +69,7 @@ def run(args: argparse.Namespace, command: str) -> str:
     """Compare, write the files that were asked for, and give the report."""
     if args.resamples < 1 or args.seed < 0 or (args.limit is not None and args.limit < 1):
         raise ValueError("--resamples and --limit must be 1 or more, --seed 0 or more.")
+    check_report(args.json, ("command", "data_sets"))
     plan = load_plan(args.comparison)
     name = Path(args.comparison).stem
     if args.markdown:

@@ -2,7 +2,8 @@
 
 import torch
 from detectron2.structures import ImageList
-from helpers.toy_dld import SCALES, build
+from helpers.toy_dld import SCALES, build, losses_of
+from helpers.toy_words import toy_batch
 
 from dld_spotter.modeling.dld.rescaling import rescale_images
 from dld_spotter.modeling.dld.selector.backbone_selector import RIDGE, BackboneSelector
@@ -58,3 +59,22 @@ def test_other_images_of_a_batch_change_nothing():
     alone = ImageList(both.tensor[:1], both.image_sizes[:1])
     with torch.no_grad():
         torch.testing.assert_close(selector(both)[:1], selector(alone))
+
+
+def test_a_fixed_selector_stays_and_chooses_while_the_student_learns_at_all_scales():
+    """How a DLD model with a fitted selector is trained on."""
+    fixed = ("MODEL.DLD.SELECTION", "fixed", "MODEL.DLD.GAMMA_SHIFT", 0.05)
+    model = build(*OPTS, *fixed)
+    selector = model.selector
+    selector.start_from(model.student)
+    before = {name: value.clone() for name, value in model.selector.state_dict().items()}
+    assert not any(parameter.requires_grad for parameter in selector.parameters())
+    assert not any(module.training for module in selector.modules()) and model.student.training
+    losses = losses_of(model, toy_batch((2, 1), size=(96, 136)))
+    assert not any("selector" in name for name in losses)
+    sum(losses.values()).backward()
+    assert any(parameter.grad is not None for parameter in model.student.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in selector.state_dict().items())
+    with torch.no_grad():
+        selector.classify.bias.copy_(torch.tensor([0.0, 50.0, 0.0]))
+    assert model.eval().choose_scales(images_of((64, 96))) == [SCALES[1]]
