@@ -14,15 +14,18 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from dld_spotter.command_line import run_tool, says_mistakes
+from dld_spotter.evaluation.bootstrap import estimate, hmean_parts, resample_images
 from dld_spotter.evaluation.ground_truth import GroundTruth, read_ground_truth
 from dld_spotter.evaluation.icdar import LAYOUTS
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon
 from dld_spotter.evaluation.protocol import LEXICON_RULES, Protocol
-from dld_spotter.evaluation.scoring import TASKS, evaluate_words
+from dld_spotter.evaluation.scoring import TASKS, count_images, evaluate_words
 from dld_spotter.evaluation.submission import read_predictions
 from dld_spotter.output_files import check_report
 
@@ -66,6 +69,11 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--score-threshold", type=float, default=0.0, help="(default: %(default)s)")
     parser.add_argument("--layout", choices=LAYOUTS, help="of lines in text files (default: found out)")
+    parser.add_argument(
+        "--intervals",
+        action="store_true",
+        help="add 95%% intervals of the harmonic means: the bootstrap over the images",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the numbers and the protocol here")
     return parser
 
@@ -95,14 +103,30 @@ def evaluate(args: argparse.Namespace) -> None:
     if len(lexicons) < len(args.lexicon):
         raise ValueError(f"two of the lexicons {args.lexicon} have one name; tell them apart with NAME=PATH.")
     images = truth.pair(read_predictions(args.predictions, args.layout))
-    evaluation = evaluate_words(images, protocol, lexicons, ["word_spotting"] if args.word_spotting else TASKS)
+    tasks = ["word_spotting"] if args.word_spotting else TASKS
+    evaluation = evaluate_words(images, protocol, lexicons, tasks)
     print(f"{args.predictions} against {args.ground_truth}")
     print(evaluation.table())
+    intervals = hmean_intervals(count_images(images, protocol, lexicons, tasks)) if args.intervals else {}
+    for task, (low, high) in intervals.items():
+        print(f"95% interval of the hmean of {task}: [{low:.4f}, {high:.4f}]")
     for warning in evaluation.warnings():
         logging.warning(warning)
     if args.json:
         report = {"predictions": args.predictions, "ground_truth": args.ground_truth, **evaluation.to_dict()}
+        report |= {"hmean_intervals": intervals} if intervals else {}
         Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def hmean_intervals(counts: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+    """The 95% interval of each task's harmonic mean over 1,000 resamples of the images.
+
+    Args:
+        counts: as ``count_images`` gives them.
+    """
+    draws = resample_images(len(next(iter(counts.values()))))
+    estimates = {task: estimate([hmean_parts(own)], draws) for task, own in counts.items()}
+    return {task: (found.low, found.high) for task, found in estimates.items()}
 
 
 def find_ground_truth(path_or_name: str, layout: str | None) -> tuple[GroundTruth, dict[str, str]]:

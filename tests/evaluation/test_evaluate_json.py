@@ -44,6 +44,13 @@ def test_table_and_json(tool, files, capsys):
     assert (report["images"], report["detections_listed"]) == (2, 2)
 
 
+def test_intervals_span_what_other_images_would_give(tool, files, capsys):
+    assert tool.main(arguments(files, "--intervals", "--json", files / "out.json")) == 0
+    assert "95% interval of the hmean of e2e_none: [0.0000, 0.5000]" in capsys.readouterr().out
+    # Of two images, one has the half of its words right and the other none: each alone, or both.
+    assert json.loads((files / "out.json").read_text())["hmean_intervals"]["e2e_none"] == [0.0, 0.5]
+
+
 def test_options_reach_the_protocol(tool, files):
     options = ["--word-spotting", "--iou", 0.3, "--case-sensitive", "--min-word-length", 4, "--score-threshold", 0.1]
     rule = ["--lexicon-rule", "limited", "--lexicon-max-distance", 2]
