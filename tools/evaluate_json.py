@@ -72,7 +72,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--intervals",
         action="store_true",
-        help="add 95%% intervals of the harmonic means: the bootstrap over the images",
+        help="add 95%% intervals of the harmonic means (bootstrap over the images)",
     )
     parser.add_argument("--json", metavar="FILE", help="write the numbers and the protocol here")
     return parser
