@@ -16,6 +16,7 @@ from PIL import Image
 
 from dld_spotter.photo_sources import Photo
 from dld_spotter.text_lines import reading_lines
+from dld_spotter.word_drawing import draw_words
 
 logger = logging.getLogger(__name__)
 
@@ -130,12 +131,8 @@ class TextResult:
                 f"the words of {self.file_name} are in pixels of an image of {self.width} x {self.height}; "
                 f"the given one has {image.shape[1]} x {image.shape[0]}."
             )
-        from dld_spotter.visualizer import TextVisualizer
-
-        visualizer = TextVisualizer(image[:, :, ::-1], show_scores=show_scores)
-        return np.ascontiguousarray(
-            visualizer.draw_record(self.to_dict(), self.scale is not None).get_image()[:, :, ::-1]
-        )
+        labels = [f"{word.text} {word.score:.2f}".strip() if show_scores else word.text for word in self.words]
+        return draw_words(image, [word.polygon for word in self.words], labels, self.scale)
 
     def save(self, out_dir: str | os.PathLike, show_scores: bool = False, overwrite: bool = False) -> None:
         """Write the record to ``preds/NAME.json`` and, of a readable image, the drawing to ``vis/NAME.jpg``.
