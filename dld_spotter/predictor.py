@@ -47,11 +47,13 @@ class Reader(Protocol):
         size: at which the network sees images.
         protocol: the rule by which words are corrected with a lexicon.
         charset: of the model.
+        chooses_scale: whether the model chooses the share of the full resolution, or can be given one.
     """
 
     size: NetworkSize
     protocol: scoring.Protocol
     charset: Charset
+    chooses_scale: bool
 
     def read(self, images: Sequence[np.ndarray]) -> list[TextResult]:
         """Results, still without a name, of arrays (H, W, 3) uint8 in BGR order."""
@@ -79,6 +81,7 @@ class TextPredictor:
             else ONNX Runtime.
         precision: of "openvino": "float32", or "auto" for what is fastest on the machine (bfloat16 where the processor
             has instructions for it).
+        threads: that compute; 0 for as many as the machine has. Of "torch" they are the process's.
 
     Raises:
         KeyError: an unknown config key.
@@ -103,26 +106,38 @@ class TextPredictor:
         tiles: bool = True,
         runtime: str = "auto",
         precision: str = "float32",
+        threads: int = 0,
     ):
         self.tiles = tiles
         self.runtime = _pick_runtime(runtime)
         if self.runtime == "torch":
-            from dld_spotter.torch_reader import TorchReader
+            from dld_spotter.torch_reader import TorchReader, limit_threads
 
+            if precision != "float32":
+                raise ValueError(f"precision is '{precision}'; the runtime 'torch' has no other than 'float32'.")
+            limit_threads(threads)
             self.reader: Reader = TorchReader(config, weights, device, opts, confidence_threshold)
         else:
             from dld_spotter.runtime import GraphReader
 
             if weights is not None or device not in ("auto", "cpu"):
-                raise ValueError(f"the runtime '{self.runtime}' reads on the CPU, with the weights of the graphs.")
+                raise ValueError(
+                    f"the runtime '{self.runtime}' reads on the CPU, with the weights of its graphs; other weights and "
+                    "devices need the runtime 'torch'."
+                )
             if confidence_threshold is not None:
                 opts = [*opts, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", confidence_threshold]
-            self.reader = GraphReader.load(cast(Any, config), self.runtime, opts, precision)
+            self.reader = GraphReader.load(_one_model(config), self.runtime, opts, precision, threads)
 
     @property
     def charset(self) -> Charset:
         """The characters that the model reads."""
         return self.reader.charset
+
+    @property
+    def chooses_scale(self) -> bool:
+        """Whether the model chooses the share of the full resolution, or can be given one."""
+        return self.reader.chooses_scale
 
     @property
     def cfg(self) -> CfgNode:
@@ -202,7 +217,7 @@ class TextPredictor:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
         if on_error not in ("report", "raise"):
             raise ValueError(f"on_error is '{on_error}'; use 'report' or 'raise'.")
-        lexicon = _as_lexicon(lexicon)
+        lexicon = as_lexicon(lexicon)
         jobs = (
             _Job(photo, lexicon and lexicon.for_image(image_key(photo.file_name)))
             for photo in to_photos(inputs, recursive)
@@ -235,7 +250,10 @@ class TextPredictor:
                 outcomes.append(error)
                 continue
             tiling = self._plan(job.photo.file_name, image)
-            outcomes.append(None if tiling is None else self._spot_tiles(image, tiling, len(jobs)))
+            try:
+                outcomes.append(None if tiling is None else self._spot_tiles(image, tiling, len(jobs)))
+            except MemoryError as error:
+                outcomes.append(error)
             images += [image] if tiling is None else []
         read = iter(each_or_error(self.reader.read, images))
         return [next(read) if outcome is None else outcome for outcome in outcomes]
@@ -291,10 +309,23 @@ def _describe(photo: Photo, error: Exception) -> str:
     return f"{photo.file_name}: reading it failed ({type(error).__name__}: {first_line})."
 
 
-def _as_lexicon(lexicon) -> Lexicon | ImageLexicons | None:
+def as_lexicon(lexicon: LexiconLike) -> Lexicon | ImageLexicons | None:
+    """A lexicon of what ``TextPredictor.stream`` takes as one.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is not there, or holds no words.
+    """
     if lexicon is None or isinstance(lexicon, (Lexicon, ImageLexicons)):
         return lexicon
     return load_lexicon(lexicon) if isinstance(lexicon, (str, os.PathLike)) else Lexicon(lexicon)
+
+
+def _one_model(config: Any) -> str | os.PathLike:
+    """The model of a runtime with graphs."""
+    given = config if isinstance(config, (list, tuple)) else [config]
+    if len(given) != 1 or not isinstance(given[0], (str, os.PathLike)):
+        raise ValueError("graphs are those of one model: give its name or its folder, or use the runtime 'torch'.")
+    return given[0]
 
 
 def _pick_runtime(runtime: str) -> str:
@@ -308,8 +339,9 @@ def _pick_runtime(runtime: str) -> str:
         raise ValueError(f"runtime is '{runtime}'; use one of {', '.join(RUNTIMES)}.")
     if runtime != "auto":
         return runtime
-    for name, package in (("torch", "torch"), ("openvino", "openvino"), ("onnx", "onnxruntime")):
-        if importlib.util.find_spec(package) is not None:
+    needed = {"torch": ("torch", "detectron2"), "openvino": ("openvino",), "onnx": ("onnxruntime",)}
+    for name, packages in needed.items():
+        if all(importlib.util.find_spec(package) is not None for package in packages):
             return name
     raise ImportError(
         "there is nothing to read with: `pip install 'dld_spotter[openvino]'`, or [onnx], or [torch] for training, too."
