@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from tqdm import tqdm
 
 from dld_spotter.batching import each_or_error, in_batches
-from dld_spotter.evaluation import protocol as scoring
 from dld_spotter.evaluation.icdar import image_key
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_words, load_lexicon
 from dld_spotter.image_io import ImageError
-from dld_spotter.network_size import NetworkSize
 from dld_spotter.photo_sources import Photo, Source, to_photos
 from dld_spotter.pretrained import DEFAULT_MODEL
+from dld_spotter.reader_choice import Reader, make_reader, pick_runtime
 from dld_spotter.results import TextResult, in_reading_order
 from dld_spotter.tiling import SHRUNK_FROM, Tiling, merge_tiles, plan_tiles, shrinkage
 
@@ -37,26 +35,6 @@ Inputs = Source | Photo | Iterable[Source | Photo]
 LexiconLike = str | os.PathLike | Iterable[str] | Lexicon | ImageLexicons | None
 
 PROGRESS_FROM = 10  # images
-RUNTIMES = ("auto", "torch", "onnx", "openvino")
-
-
-class Reader(Protocol):
-    """What reads images, whatever it computes with.
-
-    Attributes:
-        size: at which the network sees images.
-        protocol: the rule by which words are corrected with a lexicon.
-        charset: of the model.
-        chooses_scale: whether the model chooses the share of the full resolution, or can be given one.
-    """
-
-    size: NetworkSize
-    protocol: scoring.Protocol
-    charset: Charset
-    chooses_scale: bool
-
-    def read(self, images: Sequence[np.ndarray]) -> list[TextResult]:
-        """Results, still without a name, of arrays (H, W, 3) uint8 in BGR order."""
 
 
 class TextPredictor:
@@ -109,25 +87,10 @@ class TextPredictor:
         threads: int = 0,
     ):
         self.tiles = tiles
-        self.runtime = _pick_runtime(runtime)
-        if self.runtime == "torch":
-            from dld_spotter.torch_reader import TorchReader, limit_threads
-
-            if precision != "float32":
-                raise ValueError(f"precision is '{precision}'; the runtime 'torch' has no other than 'float32'.")
-            limit_threads(threads)
-            self.reader: Reader = TorchReader(config, weights, device, opts, confidence_threshold)
-        else:
-            from dld_spotter.runtime import GraphReader
-
-            if weights is not None or device not in ("auto", "cpu"):
-                raise ValueError(
-                    f"the runtime '{self.runtime}' reads on the CPU, with the weights of its graphs; other weights and "
-                    "devices need the runtime 'torch'."
-                )
-            if confidence_threshold is not None:
-                opts = [*opts, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", confidence_threshold]
-            self.reader = GraphReader.load(_one_model(config), self.runtime, opts, precision, threads)
+        self.runtime = pick_runtime(runtime)
+        self.reader: Reader = make_reader(
+            self.runtime, config, weights, device, opts, confidence_threshold, precision, threads
+        )
 
     @property
     def charset(self) -> Charset:
@@ -318,31 +281,3 @@ def as_lexicon(lexicon: LexiconLike) -> Lexicon | ImageLexicons | None:
     if lexicon is None or isinstance(lexicon, (Lexicon, ImageLexicons)):
         return lexicon
     return load_lexicon(lexicon) if isinstance(lexicon, (str, os.PathLike)) else Lexicon(lexicon)
-
-
-def _one_model(config: Any) -> str | os.PathLike:
-    """The model of a runtime with graphs."""
-    given = config if isinstance(config, (list, tuple)) else [config]
-    if len(given) != 1 or not isinstance(given[0], (str, os.PathLike)):
-        raise ValueError("graphs are those of one model: give its name or its folder, or use the runtime 'torch'.")
-    return given[0]
-
-
-def _pick_runtime(runtime: str) -> str:
-    """The runtime to use.
-
-    Raises:
-        ValueError: an unknown one.
-        ImportError: none is installed.
-    """
-    if runtime not in RUNTIMES:
-        raise ValueError(f"runtime is '{runtime}'; use one of {', '.join(RUNTIMES)}.")
-    if runtime != "auto":
-        return runtime
-    needed = {"torch": ("torch", "detectron2"), "openvino": ("openvino",), "onnx": ("onnxruntime",)}
-    for name, packages in needed.items():
-        if all(importlib.util.find_spec(package) is not None for package in packages):
-            return name
-    raise ImportError(
-        "there is nothing to read with: `pip install 'dld_spotter[openvino]'`, or [onnx], or [torch] for training, too."
-    )

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 from dld_spotter.command_line import PhotoArgumentParser
 from dld_spotter.pretrained import DEFAULT_MODEL
+from dld_spotter.reader_choice import PRECISIONS, RUNTIMES
 
 INTERRUPTED, PIPE_CLOSED = 130, 141  # exit codes, as shells give them for the signals SIGINT and SIGPIPE
-RUNTIMES = ("auto", "torch", "onnx", "openvino")
-PRECISIONS = ("float32", "auto")
 
 
 def build_parser(description: str | None = None) -> argparse.ArgumentParser:

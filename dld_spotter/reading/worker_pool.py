@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -181,6 +182,7 @@ class _Worker:
         self._connection, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(target=_work, args=(theirs, settings, lexicon), daemon=True)
         before = {name: os.environ.get(name) for name in _ONE_THREAD}
+        resource_tracker.ensure_running()  # at its own start it would take the mask away
         # Ctrl-C goes to all processes of a terminal; only the parent shall answer it. A mask is handed down.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-PRECISIONS = ("float32", "auto")
+from dld_spotter.reader_choice import PRECISIONS
 
 
 class Graph(Protocol):
