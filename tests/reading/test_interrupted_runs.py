@@ -32,9 +32,10 @@ class Run:
             cv2.imwrite(str(folder / "photos" / f"p{index:02}.png"), image)
         self.log.touch()
 
-    def start(self, *more, delay=0.0, photos=None, **kwargs):
+    def start(self, *more, delay=0.0, photos=None, workers=None, **kwargs):
         env = os.environ | {"PYTHONPATH": str(toy.ROOT), "STUB_LOG": str(self.log), "STUB_DELAY": str(delay)}
-        arguments = [str(self.folder / "photos") if photos is None else photos, "--workers", str(self.workers), *more]
+        arguments = [str(self.folder / "photos") if photos is None else photos, *more]
+        arguments += ["--workers", str(self.workers if workers is None else workers)]
         command = [sys.executable, str(SCRIPT), *arguments]
         kwargs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | kwargs
         return subprocess.Popen(command, env=env, text=True, cwd=self.folder, start_new_session=True, **kwargs)
@@ -54,7 +55,8 @@ class Run:
     def check_resumed(self, kept, values):
         """Go on with a run of which these records were kept: the others are read, and each once."""
         self.log.write_text("")
-        code, out, _ = self.finish("--jsonl", "words.jsonl", "--csv", "words.csv", "--hocr", "words.html", "--resume")
+        outputs = ("--jsonl", "words.jsonl", "--csv", "words.csv", "--hocr", "words.html")
+        code, out, _ = self.finish(*outputs, "--resume", workers=0)
         assert code == 0 and self.records()[: len(kept)] == kept
         assert [words_of(record) for record in self.records()] == [f"w{value}" for value in values]
         assert sorted(self.read_values()) == sorted(values[len(kept) :])
@@ -162,7 +164,7 @@ def test_photos_that_fail_cost_themselves(tmp_path, workers):
     assert "no such layer" in err[0] and "more" not in err[0] and "MemoryError" in err[1]
     assert ["error" in record for record in run.records()] == [False, True, False, True, False]
     run.log.write_text("")
-    assert run.finish("--jsonl", "words.jsonl", "--resume")[0] == 1 and run.read_values() == []
+    assert run.finish("--jsonl", "words.jsonl", "--resume", workers=0)[0] == 1 and run.read_values() == []
 
 
 def test_a_process_that_dies_costs_its_photo_and_is_replaced(tmp_path):
@@ -188,6 +190,6 @@ def test_paths_from_standard_input_are_read_as_they_come(tmp_path, workers):
     assert out == "p02.png: w12\n" and "p99.png" in err and process.returncode == 1
     assert [record["file_name"] for record in run.records()] == ["p00.png", "p01.png", "p02.png", "p99.png"]
     run.log.write_text("")
-    process = run.start("--jsonl", "words.jsonl", "--resume", photos="-", stdin=subprocess.PIPE)
+    process = run.start("--jsonl", "words.jsonl", "--resume", photos="-", workers=0, stdin=subprocess.PIPE)
     process.communicate("photos/p01.png\nphotos/p02.png\nphotos/p00.png\n", timeout=60)
     assert process.returncode == 0 and run.read_values() == []
