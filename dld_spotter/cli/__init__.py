@@ -5,6 +5,7 @@
 
 import ast
 import difflib
+import importlib.util
 import re
 import sys
 from collections.abc import Sequence
@@ -66,8 +67,17 @@ def _run(name: str, script: Path, arguments: Sequence[str]) -> None:
     sys.argv, sys.modules["__main__"] = [f"dld-spotter {name}", *arguments], module
     try:
         exec(compile(script.read_text(encoding="utf-8"), script, "exec"), vars(module))
+    except ImportError as error:
+        if all(importlib.util.find_spec(package) is not None for package in ("torch", "detectron2")):
+            raise
+        sys.exit(f"error: dld-spotter {name} needs PyTorch and Detectron2 ({error}): {_how_to_train()}")
     finally:
         sys.argv, sys.modules["__main__"] = before
+
+
+def _how_to_train() -> str:
+    script = resource("tools/install_detectron2.py")
+    return f"run `pip install 'dld_spotter[torch]'`, then `python {script}`; in a clone, `make setup`."
 
 
 def _help(known: dict[str, Path]) -> str:
