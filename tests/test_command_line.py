@@ -4,7 +4,7 @@ import pytest
 import toy
 from detectron2.engine import default_argument_parser
 
-from dld_spotter.command_line import ConfigArgumentParser
+from dld_spotter.command_line import ConfigArgumentParser, PhotoArgumentParser
 
 
 def parser_of_a_tool(**kwargs):
@@ -73,3 +73,45 @@ def test_every_script_takes_them(script, parser, line):
     parser = getattr(toy.load_script(script), parser)()
     args = parser.parse_args(["--config-file", "a.yaml", "b.yaml", *line.split(), "SEED", "1"])
     assert (args.config_file, args.opts) == (["a.yaml", "b.yaml"], ["SEED", "1"])
+
+
+def parser_of_photos():
+    parser = PhotoArgumentParser(allow_abbrev=False)
+    parser.add_photos("what")
+    parser.add_config_file(required=False)
+    parser.add_argument("--recursive", action="store_true")
+    parser.add_argument("--scale", type=float)
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("line", "photos", "files", "opts"),
+    [
+        ("a.jpg photos/ --recursive x/*.jpg", ["a.jpg", "photos/", "x/*.jpg"], None, []),
+        ("--recursive a.jpg", ["a.jpg"], None, []),
+        ("--scale 0.5 - --input b c --recursive d", ["b", "c", "-", "d"], None, []),
+        ("--config-file photos a.jpg", ["a.jpg"], ["photos"], []),
+        ("--config-file a.yaml b.yml a.jpg", ["a.jpg"], ["a.yaml", "b.yml"], []),
+        ("IMG_1.JPG DSC.PNG --opts SEED 1 X -1", ["IMG_1.JPG", "DSC.PNG"], None, ["SEED", "1", "X", "-1"]),
+        ("a.jpg --recursive MODEL.DLD.GAMMA 1", ["a.jpg"], None, ["MODEL.DLD.GAMMA", "1"]),
+        ("--input a.jpg --config-file a.yaml SEED 1", ["a.jpg"], ["a.yaml"], ["SEED", "1"]),
+        ("a.jpg -- SEED 1", ["a.jpg"], None, ["SEED", "1"]),
+    ],
+)
+def test_photos_stand_anywhere(line, photos, files, opts):
+    args = parser_of_photos().parse_args(line.split())
+    assert (args.input, args.config_file, args.opts) == (photos, files, opts)
+
+
+def test_a_photo_in_capitals_that_is_there_is_a_photo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "SCANS").mkdir()
+    args = parser_of_photos().parse_args(["SCANS", "SEED", "1"])
+    assert (args.input, args.opts) == (["SCANS"], ["SEED", "1"])
+
+
+@pytest.mark.parametrize("line", ["", "--recursive", "a.jpg --unknown", "a.jpg --scal 0.5", "SEED 1"])
+def test_photos_are_needed_and_unknown_options_refused(line, capsys):
+    with pytest.raises(SystemExit):
+        parser_of_photos().parse_args(line.split())
+    assert "error:" in capsys.readouterr().err

@@ -3,18 +3,23 @@
 import inspect
 import json
 import os
+import pty
+import subprocess
 import sys
+import termios
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
 from fake_spotter import FakeSpotter, fake_cfg
 from PIL import Image
-from toy import load_script
+from toy import ROOT, load_script
 
 from dld_spotter.predictor import TextPredictor
 from dld_spotter.pretrained import DEFAULT_MODEL, pretrained_models
+from dld_spotter.reading import reading_progress
 
 
 @pytest.fixture(scope="module")
@@ -306,3 +311,51 @@ def test_show_opens_a_viewer_for_each_image(demo, photos, monkeypatch):
     monkeypatch.setattr(Image.Image, "show", lambda image, title: shown.append((title, image.size)))
     assert demo.main(["--config-file", config, "--input", str(folder), "--show"]) == 0
     assert shown == [("a.jpg", (80, 60)), ("b.png", (80, 60))]
+
+
+def test_tables_texts_and_hocr(demo, photos, tmp_path, capsys):
+    folder, config = photos
+    (folder / "broken.jpg").write_bytes(b"")
+    names = {kind: str(tmp_path / f"words.{kind}") for kind in ("csv", "text", "hocr")}
+    arguments = [str(folder), "--config-file", config, *(part for kind in names for part in (f"--{kind}", names[kind]))]
+    assert demo.main(arguments) == 1
+    rows = [line.split(",") for line in (tmp_path / "words.csv").read_text(encoding="utf-8").splitlines()]
+    assert [row[:4:3] for row in rows[1:4]] == [["a.jpg", text] for text in ("open24", "vvay", "exit")]
+    assert len(rows) == 5 and rows[4][0] == "broken.jpg" and "empty" in rows[4][-1]
+    assert (tmp_path / "words.text").read_text(encoding="utf-8") == "a.jpg:\nopen24\nvvay exit\n\nb.png:\n\n"
+    pages = ElementTree.parse(tmp_path / "words.hocr").findall(".//*[@class='ocr_page']")
+    assert [page.get("id") for page in pages] == ["page_1", "page_2"]
+    capsys.readouterr()
+    for kind, name in names.items():
+        assert demo.main([str(folder), "--config-file", config, f"--{kind}", name]) == 1
+        assert "there already" in capsys.readouterr().err
+    assert demo.main([str(folder), "--config-file", config, "--csv", "new", "--text", "./new"]) == 1
+    assert "two kinds" in capsys.readouterr().err
+
+
+def test_a_run_that_is_no_terminal_s_says_every_minute_how_far_it_is(capsys, monkeypatch):
+    times = iter([0.0, 30.0, 61.0, 90.0, 130.0])
+    monkeypatch.setattr(reading_progress.time, "monotonic", lambda: next(times))
+    with reading_progress.ReadingProgress(9) as progress:
+        for failed in (False, True, False, False):
+            progress.note(failed)
+    assert capsys.readouterr().err.splitlines() == [
+        "2 of 9 photos, 1 failed, 0.0328 photos a second",
+        "4 of 9 photos, 1 failed, 0.0308 photos a second",
+    ]
+
+
+def test_words_stand_between_the_bar_s_lines_on_a_terminal():
+    main, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    code = (
+        "from dld_spotter.reading.reading_progress import ReadingProgress\n"
+        "with ReadingProgress(10) as progress:\n"
+        "    progress.say('a.jpg: words')\n"
+        "    progress.note(False)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], stdout=terminal, stderr=terminal, check=True, cwd=ROOT)
+    shown = os.read(main, 10_000).decode()
+    os.close(main)
+    os.close(terminal)
+    assert "photo/s" in shown and "\ra.jpg: words\r\n" in shown
