@@ -6,6 +6,7 @@
 import ast
 import difflib
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ NAMES = {
     "samples": "tools/read_samples.py",
 }
 MODELS = "models"
+PIPE_CLOSED = 141  # as shells give it for the signal SIGPIPE
 
 
 def commands() -> dict[str, Path]:
@@ -39,9 +41,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. What the tool itself exits with is passed on.
 
     Returns:
-        0, or 2 for a name that is no command.
+        0; 2 for a name that is no command; 141 if nobody listens any more.
     """
-    name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    try:
+        code = _dispatch(list(sys.argv[1:] if argv is None else argv) or ["--help"])
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
+        return PIPE_CLOSED
+
+
+def _dispatch(argv: Sequence[str]) -> int:
+    name, *rest = argv
     known = commands()
     if name in ("-h", "--help"):
         print(_help(known))

@@ -8,11 +8,12 @@ import os
 import sys
 from collections.abc import Sequence
 
+from dld_spotter.cli import PIPE_CLOSED
 from dld_spotter.command_line import PhotoArgumentParser
 from dld_spotter.pretrained import DEFAULT_MODEL
 from dld_spotter.reader_choice import PRECISIONS, RUNTIMES
 
-INTERRUPTED, PIPE_CLOSED = 130, 141  # exit codes, as shells give them for the signals SIGINT and SIGPIPE
+INTERRUPTED = 130  # as shells give it for the signal SIGINT
 
 
 def build_parser(description: str | None = None) -> argparse.ArgumentParser:
