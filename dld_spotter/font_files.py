@@ -70,7 +70,7 @@ def _rank(path: str) -> tuple[bool, int, str, str]:
 
 def _folders() -> list[Path]:
     """Where fonts are installed, and those that come with matplotlib, which is not loaded for that."""
-    home = Path.home()
+    home = Path(os.path.expanduser("~"))  # unlike Path.home, it takes a user without a home
     folders = [home / ".fonts", home / ".local/share/fonts", Path("/usr/share/fonts"), Path("/usr/local/share/fonts")]
     if sys.platform == "darwin":
         folders += [Path("/System/Library/Fonts"), Path("/Library/Fonts"), home / "Library/Fonts"]

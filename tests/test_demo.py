@@ -4,9 +4,11 @@ import inspect
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,6 +22,7 @@ from toy import ROOT, load_script
 from dld_spotter.predictor import TextPredictor
 from dld_spotter.pretrained import DEFAULT_MODEL, pretrained_models
 from dld_spotter.reading import reading_progress
+from dld_spotter.reading.read_run import ReadRun
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +193,22 @@ def test_an_interrupted_run_keeps_what_was_read_and_goes_on(demo, photos, tmp_pa
     assert demo.main([*arguments, "--resume"]) == 1 and words.read_bytes() == before and len(read) == 7
 
 
+def test_ctrl_c_that_a_library_takes_for_its_own_error_is_ctrl_c(demo, photos, monkeypatch, capsys):
+    folder, config = photos
+
+    def load(self):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        except KeyboardInterrupt:
+            raise ImportError("numpy failed to load") from None
+
+    monkeypatch.setattr(ReadRun, "run", load)
+    before = signal.getsignal(signal.SIGINT)
+    assert demo.main([str(folder), "--config-file", config]) == 130
+    assert capsys.readouterr().err == "error: interrupted.\n" and signal.getsignal(signal.SIGINT) is before
+
+
 def test_records_and_drawings_are_there_as_soon_as_a_photo_is_read(demo, photos, tmp_path, monkeypatch):
     folder, config = photos
     many(folder, 3)
@@ -331,6 +350,25 @@ def test_tables_texts_and_hocr(demo, photos, tmp_path, capsys):
         assert "there already" in capsys.readouterr().err
     assert demo.main([str(folder), "--config-file", config, "--csv", "new", "--text", "./new"]) == 1
     assert "two kinds" in capsys.readouterr().err
+
+
+def test_a_run_that_goes_on_replaces_only_files_of_such_a_run(demo, photos, tmp_path, capsys):
+    folder, config = photos
+    words = str(tmp_path / "words.jsonl")
+    arguments = [str(folder), "--config-file", config, "--jsonl", words, "--resume"]
+    assert demo.main([str(folder / "a.jpg"), "--config-file", config, "--jsonl", words]) == 0
+    for kind in ("csv", "text", "hocr"):
+        path = tmp_path / f"mine.{kind}"
+        for content in ("mine, and not to be lost\n", "<html>mine</html>"):
+            path.write_text(content)
+            assert demo.main([*arguments, f"--{kind}", str(path)]) == 1
+            assert "no file of the run" in capsys.readouterr().err and path.read_text() == content
+        path.unlink()
+        assert demo.main([*arguments, f"--{kind}", str(path)]) == 0  # made from the records
+        whole = path.read_bytes()
+        for length in (0, 1, len(whole) // 2, len(whole)):  # as a kill may leave it
+            path.write_bytes(whole[:length])
+            assert demo.main([*arguments, f"--{kind}", str(path)]) == 0 and path.read_bytes() == whole
 
 
 def test_a_run_that_is_no_terminal_s_says_every_minute_how_far_it_is(capsys, monkeypatch):

@@ -5,13 +5,20 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dld_spotter.cli import PIPE_CLOSED
 from dld_spotter.command_line import PhotoArgumentParser
 from dld_spotter.pretrained import DEFAULT_MODEL
 from dld_spotter.reader_choice import PRECISIONS, RUNTIMES
+from dld_spotter.reading.output_errors import OutputClosed
+
+if TYPE_CHECKING:
+    from dld_spotter.reading.read_run import ReadRun
 
 INTERRUPTED = 130  # as shells give it for the signal SIGINT
 
@@ -75,7 +82,8 @@ def main(argv: Sequence[str] | None = None, description: str | None = None) -> i
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     try:
-        return _run(args)
+        with _Interruption() as interruption:
+            return _run(args, interruption)
     except KeyboardInterrupt:
         kept = f" --resume goes on with {args.json or args.jsonl}." if args.json or args.jsonl else ""
         print(f"error: interrupted.{kept}", file=sys.stderr)
@@ -85,22 +93,47 @@ def main(argv: Sequence[str] | None = None, description: str | None = None) -> i
         return PIPE_CLOSED
 
 
-def _run(args: argparse.Namespace) -> int:
-    from dld_spotter.reading.reading_progress import OutputClosed  # what takes long to load can be interrupted, too
+class _Interruption:
+    """Remembers Ctrl-C: a library that is being loaded may turn it into an error of its own."""
 
+    def __init__(self) -> None:
+        self.came = False
+
+    def __enter__(self) -> _Interruption:
+        self._before = signal.signal(signal.SIGINT, self._note) if self._may_listen() else None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.came = True
+        raise KeyboardInterrupt
+
+    @staticmethod
+    def _may_listen() -> bool:
+        """Not in a thread, nor where Ctrl-C is to be ignored, as behind nohup."""
+        in_main = threading.current_thread() is threading.main_thread()
+        return in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def _run(args: argparse.Namespace, interruption: _Interruption) -> int:
     try:
         return int(not _read_run(args).run())
     except BrokenPipeError:
         raise
     except (KeyError, OSError, ValueError, ImportError) as error:
+        if interruption.came:
+            raise KeyboardInterrupt from error
         if isinstance(error, OutputClosed):
             _leave_standard_output()
         print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 1
 
 
-def _read_run(args: argparse.Namespace):
-    from dld_spotter.reading.outputs import OutputPaths
+def _read_run(args: argparse.Namespace) -> ReadRun:
+    from dld_spotter.reading.outputs import OutputPaths  # what takes long to load can be interrupted, too
     from dld_spotter.reading.read_run import ReadRun
 
     opts = args.opts if args.scale is None else [*args.opts, "MODEL.DLD.FIXED_SCALE", args.scale]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from itertools import count
 from pathlib import Path
 
+from dld_spotter import __version__
 from dld_spotter.drawing_files import Drawings
 from dld_spotter.growing_file import GrowingFile
 from dld_spotter.record_files import RecordFile, read_records
@@ -74,6 +75,8 @@ class Outputs:
             if paths.records is not None:
                 self._records = RecordFile(paths.records, paths.jsonl is not None, resume, overwrite)
                 opened.callback(self._records.close)
+            if resume and paths.records is not None:
+                _check_ours(paths, read_records(paths.records))
             numbers = count(1)
             self._open(opened, paths.csv, csv_header(), "", csv_rows)
             self._open(opened, paths.text, "", "", text_block)
@@ -111,6 +114,20 @@ class Outputs:
         for result in results:
             for file, form in self._texts:
                 file.add(form(result).encode())
+
+
+def _check_ours(paths: OutputPaths, records: Iterable[Mapping]) -> None:
+    """Raise ValueError where a run that is gone on with would replace a file that no such run wrote."""
+    blocks = (text_block(TextResult.from_dict(record)) for record in records)
+    first_line = next((block.partition("\n")[0] for block in blocks if block), "")
+    beginnings = {paths.csv: csv_header(), paths.text: first_line, paths.hocr: HOCR_BEGIN.partition(__version__)[0]}
+    for path, beginning in beginnings.items():
+        if path is None or not os.path.exists(path):
+            continue
+        with open(path, "rb") as stream:
+            found = stream.read(max(len(beginning.encode()), 1))
+        if not beginning.encode().startswith(found):
+            raise ValueError(f"{path} is there already, and is no file of the run to go on with; give another one.")
 
 
 def _numbered_page(result: TextResult, numbers: count) -> str:

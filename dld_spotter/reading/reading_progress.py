@@ -7,12 +7,10 @@ import time
 
 from tqdm import tqdm
 
+from dld_spotter.reading.output_errors import OutputClosed
+
 BAR_FROM = 10  # photos
 INTERVAL = 60.0  # seconds
-
-
-class OutputClosed(OSError):
-    """Standard output takes no more, for another reason than that nobody listens."""
 
 
 class ReadingProgress:
