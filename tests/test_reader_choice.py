@@ -7,6 +7,7 @@ from fake_spotter import fake_cfg
 
 from dld_spotter.predictor import TextPredictor
 from dld_spotter.reader_choice import make_reader, pick_runtime
+from dld_spotter.runtime.engines import load_graphs
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,12 @@ def test_models_say_whether_they_choose_scales(tmp_path):
     assert TextPredictor("synthetic-dld", runtime="onnx", threads=1).chooses_scale
     assert not TextPredictor("synthetic", runtime="onnx", threads=1).chooses_scale
     assert not TextPredictor(fake_cfg(tmp_path)[0], runtime="torch", device="cpu").chooses_scale
+
+
+@pytest.mark.parametrize(("runtime", "package"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
+def test_a_graph_that_is_none_is_named_in_one_line(tmp_path, runtime, package):
+    pytest.importorskip(package)
+    (tmp_path / "boxes.onnx").write_bytes(b"no graph")
+    with pytest.raises(ValueError, match=f"boxes.onnx cannot be read as a graph .+update {package}") as raised:
+        load_graphs({"boxes": tmp_path / "boxes.onnx"}, runtime)
+    assert "\n" not in str(raised.value)
