@@ -11,6 +11,8 @@ from functools import partial
 
 from dld_spotter.resources import resource
 
+_TORCH = "run `pip install 'dld_spotter[torch]'` (in a clone, `pip install -e '.[torch]'`)"
+
 
 def _how() -> str:
     script = resource("tools/install_detectron2.py")
@@ -24,7 +26,11 @@ def check_detectron2() -> None:
         ImportError: it is missing, or does not import; the message says what to run.
     """
     if importlib.util.find_spec("detectron2") is None:
-        raise ImportError(f"dld_spotter needs Detectron2, which this Python does not have: {_how()}")
+        if importlib.util.find_spec("torch") is None:
+            raise ImportError(
+                f"this needs PyTorch and Detectron2, which this Python does not have: {_TORCH}, then {_how()}"
+            )
+        raise ImportError(f"this needs Detectron2, which this Python does not have: {_how()}")
     try:
         with warnings.catch_warnings():
             # Detectron2 uses parts of torch that newer versions call deprecated; a user can do nothing about it.
@@ -34,12 +40,12 @@ def check_detectron2() -> None:
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("detectron2"):
             raise ImportError(
-                f"dld_spotter needs Detectron2, and Detectron2 needs '{error.name}', which this Python does not have: "
-                "run `pip install -e .` in the project's folder."
+                f"this needs Detectron2, and Detectron2 needs '{error.name}', which this Python does not have: "
+                f"{_TORCH}."
             ) from error
         cause = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise ImportError(
-            f"dld_spotter needs Detectron2, and the one that this Python has does not import ({cause}): "
+            f"this needs Detectron2, and the one that this Python has does not import ({cause}): "
             f"uninstall it, then {_how()}"
         ) from error
 

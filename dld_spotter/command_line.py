@@ -7,6 +7,8 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
+from dld_spotter.photo_suffixes import IMAGE_SUFFIXES
+
 # MODEL.WEIGHTS, OUTPUT_DIR, SEED: no config file and no trained model is called like that.
 _KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*")
 
@@ -63,9 +65,51 @@ class ConfigArgumentParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """As the parent."""
-        parsed, unknown = super().parse_known_args(_spread(sys.argv[1:] if args is None else args), namespace)
+        arguments = sys.argv[1:] if args is None else args
+        parsed, unknown = super().parse_known_args(_spread(arguments, self._is_config), namespace)
         parsed.opts = [option for option in parsed.opts or [] if option != "--"]
         return parsed, unknown
+
+    def _is_config(self, argument: str) -> bool:
+        """Whether what stands behind a config file is one more."""
+        return not _KEY.fullmatch(argument)
+
+
+class PhotoArgumentParser(ConfigArgumentParser):
+    """Takes photos anywhere on the command line, by themselves and behind ``--input``: the list ``input``.
+
+    ``--opts`` (or ``--``) comes before the KEY VALUE pairs; without it they begin at the first name in capitals that is
+    no image and no file that is there. Several config files behind one ``--config-file`` end with .yaml.
+    """
+
+    def add_photos(self, help: str) -> None:
+        """Add the photos.
+
+        Args:
+            help: what can be given.
+        """
+        self.usage = "%(prog)s PHOTO ... [options] [--opts KEY VALUE ...]"
+        self.add_argument("--input", nargs="+", action="extend", default=[], metavar="PHOTO", help=f"{help}; as PHOTO")
+        self.set_defaults(opts=[])
+
+    def parse_known_args(  # type: ignore[override]  # as the parent
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As the parent."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        end = next((place for place, argument in enumerate(arguments) if argument in ("--opts", "--")), len(arguments))
+        namespace, unknown = super().parse_known_args(arguments[:end], namespace)
+        photos = [argument for argument in unknown if argument == "-" or not argument.startswith("-")]
+        start = next((place for place, photo in enumerate(photos) if _begins_overrides(photo)), len(photos))
+        namespace.input = [*namespace.input, *photos[:start]]
+        namespace.opts = [*photos[start:], *(option for option in arguments[end:] if option not in ("--opts", "--"))]
+        if not namespace.input:
+            self.error("name a photo, a folder or a pattern; --help says more.")
+        return namespace, [argument for argument in unknown if argument not in photos]
+
+    def _is_config(self, argument: str) -> bool:
+        """As the parent's."""
+        return argument.lower().endswith((".yaml", ".yml"))
 
 
 def says_mistakes(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
@@ -87,12 +131,18 @@ def says_mistakes(main: Callable[[Sequence[str] | None], int]) -> Callable[..., 
     return run
 
 
-def _spread(arguments: Sequence[str]) -> list[str]:
+def _begins_overrides(argument: str) -> bool:
+    suffix = os.path.splitext(argument)[1].lower()
+    return bool(_KEY.fullmatch(argument)) and suffix not in IMAGE_SUFFIXES and not os.path.exists(argument)
+
+
+def _spread(arguments: Sequence[str], is_config: Callable[[str], bool]) -> list[str]:
     """The arguments as argparse can tell them apart: one file behind each ``--config-file``, "--" before overrides."""
     spread: list[str] = []
     takes_files = False
     for argument in arguments:
-        is_file = takes_files and not argument.startswith("-") and not _KEY.fullmatch(argument)
+        behind = bool(spread) and spread[-1] == "--config-file"  # the first one, whatever it is called
+        is_file = takes_files and not argument.startswith("-") and (behind or is_config(argument))
         if is_file and spread[-1] != "--config-file":
             spread.append("--config-file")
         takes_files = is_file or argument == "--config-file"

@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 from PIL import Image
 
-from dld_spotter.image_io import IMAGE_SUFFIXES
 from dld_spotter.photo_sources import Photo
+from dld_spotter.photo_suffixes import IMAGE_SUFFIXES
 from dld_spotter.results import TextResult, write_image
 
 
@@ -88,15 +88,24 @@ class Drawings:
         if self.path is None and not self.show:
             return True
         try:
+            if self.path is not None:
+                self._check_target(self.target(result))
             image = result.draw(show_scores=self.show_scores)
             if self.path is not None:
                 write_image(self.target(result), image)
-        except (OSError, ValueError) as error:  # the photo may be gone, the disk full
+        except (OSError, ValueError, MemoryError, cv2.error) as error:  # the photo may be gone, the disk full
             print(f"error: {result.file_name}: no drawing is written ({error})", file=sys.stderr)
             return False
         if self.show:
             Image.fromarray(image[:, :, ::-1]).show(title=result.file_name)
         return True
+
+    def _check_target(self, path: Path) -> None:
+        """Raise ValueError for a file that must not be replaced; photos that come later are not known before."""
+        if self.is_photo(path):
+            raise ValueError(f"it would replace the photo {path}")
+        if path.exists() and not self.overwrite:
+            raise ValueError(f"{path} is there already")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -21,10 +21,6 @@ from dld_spotter.pixels import MIN_SIDE, ImageError, pil_to_rgb
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (
-    *(".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo"),
-    *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
-)
 MAX_PIXELS = 2 * 89_478_485  # Pillow itself refuses more than twice its Image.MAX_IMAGE_PIXELS
 MAX_JPEG_BYTES = 1 << 30  # a JPEG is read whole before it is decoded
 

@@ -1,8 +1,7 @@
-"""Fonts for labels in any script: for each character the first installed font that has it."""
+"""Fonts for matplotlib's labels in any script: for each character the first installed font that has it."""
 
 from __future__ import annotations
 
-import logging
 import unicodedata
 import warnings
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from functools import cache
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
-logger = logging.getLogger(__name__)
+from dld_spotter.font_files import say_missing
 
 DEFAULT_FONT = "DejaVu Sans"  # comes with matplotlib and has the Latin, Greek and Cyrillic letters, among others
 PREFERRED = ("Noto Sans", "Arial Unicode MS", "WenQuanYi")  # beginnings of names; of the others the first by name
@@ -31,7 +30,7 @@ def font_families(text: str = "") -> list[str]:
             continue
         family = _family_with(character)
         if family is None:
-            _say_missing(unicodedata.name(character, "UNNAMED").split()[0])
+            say_missing(unicodedata.name(character, "UNNAMED").split()[0])
         elif family not in families:
             families.append(family)
     return families
@@ -68,12 +67,3 @@ def _code_points(path: str) -> frozenset[int]:
         return frozenset(FT2Font(path).get_charmap())
     except (OSError, RuntimeError):  # removed since matplotlib listed it, or damaged
         return frozenset()
-
-
-@cache
-def _say_missing(script: str) -> None:
-    logger.warning(
-        "no installed font has all characters of the script %s: they are drawn as boxes. Install one that does, such "
-        "as one of the Noto fonts.",
-        script,
-    )

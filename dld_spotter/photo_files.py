@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from dld_spotter.image_io import IMAGE_SUFFIXES, ImageError
+from dld_spotter.image_io import ImageError
+from dld_spotter.photo_suffixes import IMAGE_SUFFIXES
 
 logger = logging.getLogger(__name__)
 

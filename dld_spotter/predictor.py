@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from tqdm import tqdm
@@ -16,9 +15,9 @@ from dld_spotter.batching import each_or_error, in_batches
 from dld_spotter.evaluation import protocol as scoring
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, PhotoLexicons, load_lexicon, look_up
 from dld_spotter.image_io import ImageError
-from dld_spotter.network_size import NetworkSize
 from dld_spotter.photo_sources import Photo, Source, to_photos
 from dld_spotter.pretrained import DEFAULT_MODEL
+from dld_spotter.reader_choice import Reader, make_reader, pick_runtime
 from dld_spotter.results import TextResult, Word, in_reading_order
 from dld_spotter.tiling import SHRUNK_FROM, Tiling, merge_tiles, plan_tiles, shrinkage
 
@@ -36,24 +35,6 @@ Inputs = Source | Photo | Iterable[Source | Photo]
 LexiconLike = str | os.PathLike | Iterable[str] | Lexicon | ImageLexicons | None
 
 PROGRESS_FROM = 10  # images
-RUNTIMES = ("auto", "torch", "onnx", "openvino")
-
-
-class Reader(Protocol):
-    """What reads images, whatever it computes with.
-
-    Attributes:
-        size: at which the network sees images.
-        protocol: the rule by which words are corrected with a lexicon.
-        charset: of the model.
-    """
-
-    size: NetworkSize
-    protocol: scoring.Protocol
-    charset: Charset
-
-    def read(self, images: Sequence[np.ndarray]) -> list[TextResult]:
-        """Results, still without a name, of arrays (H, W, 3) uint8 in BGR order."""
 
 
 class TextPredictor:
@@ -78,6 +59,7 @@ class TextPredictor:
             else ONNX Runtime.
         precision: of "openvino": "float32", or "auto" for what is fastest on the machine (bfloat16 where the processor
             has instructions for it).
+        threads: that compute; 0 for as many as the machine has. Of "torch" they are the process's.
 
     Raises:
         KeyError: an unknown config key.
@@ -92,7 +74,7 @@ class TextPredictor:
             print(result.file_name, result.text)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (whoever reads photos sets one or two of them)
         self,
         config: ConfigFiles | CfgNode = DEFAULT_MODEL,
         weights: str | os.PathLike | None = None,
@@ -102,26 +84,23 @@ class TextPredictor:
         tiles: bool = True,
         runtime: str = "auto",
         precision: str = "float32",
+        threads: int = 0,
     ):
         self.tiles = tiles
-        self.runtime = _pick_runtime(runtime)
-        if self.runtime == "torch":
-            from dld_spotter.torch_reader import TorchReader
-
-            self.reader: Reader = TorchReader(config, weights, device, opts, confidence_threshold)
-        else:
-            from dld_spotter.runtime import GraphReader
-
-            if weights is not None or device not in ("auto", "cpu"):
-                raise ValueError(f"the runtime '{self.runtime}' reads on the CPU, with the weights of the graphs.")
-            if confidence_threshold is not None:
-                opts = [*opts, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", confidence_threshold]
-            self.reader = GraphReader.load(cast(Any, config), self.runtime, opts, precision)
+        self.runtime = pick_runtime(runtime)
+        self.reader: Reader = make_reader(
+            self.runtime, config, weights, device, opts, confidence_threshold, precision, threads
+        )
 
     @property
     def charset(self) -> Charset:
         """The characters that the model reads."""
         return self.reader.charset
+
+    @property
+    def chooses_scale(self) -> bool:
+        """Whether the model chooses the share of the full resolution, or can be given one."""
+        return self.reader.chooses_scale
 
     @property
     def cfg(self) -> CfgNode:
@@ -205,7 +184,8 @@ class TextPredictor:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
         if on_error not in ("report", "raise"):
             raise ValueError(f"on_error is '{on_error}'; use 'report' or 'raise'.")
-        lexicons = None if lexicon is None else PhotoLexicons(_as_lexicon(lexicon))
+        words = as_lexicon(lexicon)
+        lexicons = None if words is None else PhotoLexicons(words)
         jobs: Iterable[_Job] = (
             _Job(photo, None if lexicons is None else lexicons.of(photo.file_name))
             for photo in to_photos(inputs, recursive)
@@ -238,7 +218,10 @@ class TextPredictor:
                 outcomes.append(error)
                 continue
             tiling = self._plan(job.photo.file_name, image)
-            outcomes.append(None if tiling is None else self._spot_tiles(image, tiling, len(jobs)))
+            try:
+                outcomes.append(None if tiling is None else self._spot_tiles(image, tiling, len(jobs)))
+            except MemoryError as error:
+                outcomes.append(error)
             images += [image] if tiling is None else []
         read = iter(each_or_error(self.reader.read, images))
         return [next(read) if outcome is None else outcome for outcome in outcomes]
@@ -304,26 +287,12 @@ def _describe(photo: Photo, error: Exception) -> str:
     return f"{photo.file_name}: reading it failed ({type(error).__name__}: {first_line})."
 
 
-def _as_lexicon(lexicon: str | os.PathLike | Iterable[str] | Lexicon | ImageLexicons) -> Lexicon | ImageLexicons:
-    if isinstance(lexicon, (Lexicon, ImageLexicons)):
-        return lexicon
-    return load_lexicon(os.fspath(lexicon)) if isinstance(lexicon, (str, os.PathLike)) else Lexicon(lexicon)
-
-
-def _pick_runtime(runtime: str) -> str:
-    """The runtime to use.
+def as_lexicon(lexicon: LexiconLike) -> Lexicon | ImageLexicons | None:
+    """A lexicon of what ``TextPredictor.stream`` takes as one.
 
     Raises:
-        ValueError: an unknown one.
-        ImportError: none is installed.
+        FileNotFoundError, ValueError: the file is not there, or holds no words.
     """
-    if runtime not in RUNTIMES:
-        raise ValueError(f"runtime is '{runtime}'; use one of {', '.join(RUNTIMES)}.")
-    if runtime != "auto":
-        return runtime
-    for name, package in (("torch", "torch"), ("openvino", "openvino"), ("onnx", "onnxruntime")):
-        if importlib.util.find_spec(package) is not None:
-            return name
-    raise ImportError(
-        "there is nothing to read with: `pip install 'dld_spotter[openvino]'`, or [onnx], or [torch] for training, too."
-    )
+    if lexicon is None or isinstance(lexicon, (Lexicon, ImageLexicons)):
+        return lexicon
+    return load_lexicon(os.fspath(lexicon)) if isinstance(lexicon, (str, os.PathLike)) else Lexicon(lexicon)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
+from dld_spotter.growing_file import GrowingFile
 from dld_spotter.results import to_json
 
 _BEGINNING = b'{"file_name": "'  # of every record
@@ -33,14 +34,9 @@ class RecordFile:
         self._begin, self._separator, self._end = (b"", b"\n", b"\n") if lines else (b"[\n", b",\n", b"\n]\n")
         if self.path.exists() and not (resume or overwrite):
             raise FileExistsError(f"{path} is there already.")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._place = self._whole_length() if resume and self.path.exists() else 0
-        self._empty = self._place == 0
-        self._stream = open(self.path, "r+b" if self._place else "wb")  # noqa: SIM115 (closed by __exit__)
-        if not self._empty:
-            self._write(b"")  # closes an array that was cut off
-        elif not lines:
-            self._write(self._begin)
+        kept = self._whole_length() if resume and self.path.exists() else 0
+        self._empty = kept == 0
+        self._file = GrowingFile(self.path, self._begin, self._end, kept)
 
     def __enter__(self) -> RecordFile:
         return self
@@ -48,20 +44,20 @@ class RecordFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close it; it is whole."""
+        self._file.close()
 
     def write(self, record: Mapping) -> None:
-        """Add a record; the file is whole, and with the operating system, when this returns."""
-        separator = b"" if self._empty else self._separator
-        self._empty = False
-        self._write(separator + to_json(dict(record)).encode())
+        """Add a record; the file is whole, and with the operating system, when this returns.
 
-    def _write(self, content: bytes) -> None:
-        self._stream.seek(self._place)
-        self._stream.write(content + self._end)
-        self._stream.truncate()
-        self._stream.flush()
-        self._place += len(content)
+        Raises:
+            OSError: the disk is full, for example; the file is as before then.
+        """
+        self._file.add((b"" if self._empty else self._separator) + to_json(dict(record)).encode())
+        self._empty = False
 
     def _whole_length(self) -> int:
         """Bytes of the file up to the end of its last whole record, without what stands behind it."""

@@ -16,6 +16,8 @@ from PIL import Image
 
 from dld_spotter.photo_sources import Photo
 from dld_spotter.text_lines import reading_lines
+from dld_spotter.word_drawing import draw_words
+from dld_spotter.word_formats import csv_header, csv_rows, hocr, printable
 
 logger = logging.getLogger(__name__)
 
@@ -105,25 +107,32 @@ class TextResult:
         return named | size | tiles | {"words": [word.to_dict(columns) for word in self.words]}
 
     @staticmethod
-    def from_dict(record: Mapping, photo: Photo) -> TextResult:
-        """The result that ``to_dict`` made a record of, and its photo."""
-        if record.get("error") is not None:
-            return TextResult(photo.file_name, error=record["error"], name=photo.name, source=photo.source)
-        return TextResult(
-            photo.file_name,
-            record["height"],
-            record["width"],
-            record["scale"],
-            [Word(**word) for word in record["words"]],
-            name=photo.name,
-            source=photo.source,
-            page=photo.page,
-            tiles=record.get("tiles", 1),
-        )
+    def from_dict(record: Mapping, photo: Photo | None = None) -> TextResult:
+        """The result that ``to_dict`` made a record of, and its photo, without which it cannot be drawn or saved."""
+        result = TextResult(record["file_name"], error=record.get("error"), page=record.get("page"))
+        if photo is not None:
+            result = replace(result, name=photo.name, source=photo.source)
+        if result.error is not None:
+            return result
+        size = {key: record[key] for key in ("height", "width", "scale")}
+        words = [Word(**word) for word in record["words"]]
+        return replace(result, **size, words=words, tiles=record.get("tiles", 1))
 
     def to_json(self, indent: int | None = None) -> str:
         """The record as JSON, on one line unless ``indent`` is given."""
         return to_json(self.to_dict(), indent)
+
+    def to_csv(self, header: bool = True) -> str:
+        """The words as CSV, one a line, in reading order; of an unreadable image a line with its ``error``.
+
+        Args:
+            header: begin with the names of the columns (``word_formats.CSV_COLUMNS``).
+        """
+        return (csv_header() if header else "") + csv_rows(self)
+
+    def to_hocr(self) -> str:
+        """The words as hOCR, an XHTML document; without a page for an unreadable image."""
+        return hocr(self)
 
     def draw(self, image: np.ndarray | None = None, show_scores: bool = False) -> np.ndarray:
         """The image with the words on it.
@@ -146,12 +155,8 @@ class TextResult:
                 f"the words of {self.file_name} are in pixels of an image of {self.width} x {self.height}; "
                 f"the given one has {image.shape[1]} x {image.shape[0]}."
             )
-        from dld_spotter.visualizer import TextVisualizer
-
-        visualizer = TextVisualizer(image[:, :, ::-1], show_scores=show_scores)
-        return np.ascontiguousarray(
-            visualizer.draw_record(self.to_dict(), self.scale is not None).get_image()[:, :, ::-1]
-        )
+        labels = [f"{word.text} {word.score:.2f}".strip() if show_scores else word.text for word in self.words]
+        return draw_words(image, [word.polygon for word in self.words], labels, self.scale)
 
     def save(self, out_dir: str | os.PathLike, show_scores: bool = False, overwrite: bool = False) -> None:
         """Write the record to ``preds/NAME.json`` and, of a readable image, the drawing to ``vis/NAME.jpg``.
@@ -186,8 +191,8 @@ def to_json(record: dict, indent: int | None = None) -> str:
         record: plain numbers and strings.
         indent: as ``json.dumps`` has it.
     """
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=indent)
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # a lone surrogate's escape is JSON's own
+    # A lone surrogate's escape is JSON's own.
+    return printable(json.dumps(record, ensure_ascii=False, allow_nan=False, indent=indent))
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

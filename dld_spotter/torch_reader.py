@@ -19,13 +19,20 @@ from dld_spotter.config import ConfigFiles
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.evaluation.protocol import Protocol
+from dld_spotter.modeling import DLDSpotter
 from dld_spotter.modeling.acceleration.shape_bucketing import round_batch_sizes
 from dld_spotter.network_size import NetworkSize, mask_size
 from dld_spotter.predicted_words import to_words
 from dld_spotter.predictor_config import complete_cfg
 from dld_spotter.results import TextResult
 
-__all__ = ["TorchReader"]
+__all__ = ["TorchReader", "limit_threads"]
+
+
+def limit_threads(threads: int) -> None:
+    """Let PyTorch compute with that many threads, in the whole process; 0 leaves them as they are."""
+    if threads:
+        torch.set_num_threads(threads)
 
 
 class TorchReader:
@@ -47,6 +54,7 @@ class TorchReader:
         TextCheckpointer(self.model, on_charset_change="error").load(self.cfg.MODEL.WEIGHTS)
         self.protocol = Protocol.from_cfg(self.cfg)
         step = max(1, getattr(getattr(self.model, "backbone", None), "size_divisibility", 1))
+        self.chooses_scale = isinstance(self.model, DLDSpotter)
         self.size = NetworkSize(self.cfg.INPUT.MIN_SIZE_TEST, self.cfg.INPUT.MAX_SIZE_TEST, step)
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Drawing words on their photo: what a spotter found, and what the annotations say.
+"""Drawing words of Detectron2's Instances and data sets; ``word_drawing`` draws those of results.
 
 Labels use the fonts of ``label_fonts``; a character that no font has is drawn as an empty box. Scripts written from
 right to left or with joined letters are drawn character by character.
@@ -20,9 +20,8 @@ from dld_spotter.data.charset import Charset
 from dld_spotter.label_fonts import font_families, quiet_about_glyphs
 from dld_spotter.label_placement import place_label
 from dld_spotter.predicted_words import instances_to_polygons
+from dld_spotter.word_drawing import WORD_COLORS
 
-# Bright enough for labels on black, and far apart for most kinds of colour blindness (Okabe and Ito's set, lighter).
-WORD_COLORS = ("#56b4e9", "#e69f00", "#2fd8a0", "#f0e442", "#ff8a5c", "#e79ac8")
 IGNORE_COLOR = "#cccccc"  # as light as Detectron2 makes every label at least
 
 _LABEL_MARGIN = 2.0  # pixels of the drawing between a label's letters and the edge of its ground
@@ -135,24 +134,6 @@ class TextVisualizer(Visualizer):
                 texts.append(annotation.get("text") if part == 0 else None)
                 ignored.append(bool(annotation.get("ignore", False)))
         return self.draw_words(polygons, texts, ignored=ignored)
-
-    def draw_record(self, record: dict, show_scale: bool = True) -> VisImage:
-        """Draw a result as ``TextResult.to_dict`` gives it.
-
-        Args:
-            record: of the image.
-            show_scale: write its scale into the lower left corner; of no use where the model chooses none.
-        """
-        words = record["words"]
-        scores = [word["score"] for word in words]
-        self.draw_words([word["polygon"] for word in words], [word["text"] for word in words], scores)
-        return self.draw_scale(record.get("scale", 1.0)) if show_scale else self.output
-
-    def draw_scale(self, scale: float) -> VisImage:
-        """Write the chosen share of the full resolution into the lower left corner."""
-        self.draw_text(f"scale {scale:g}", (0, self.output.height), color="w", horizontal_alignment="left")
-        self.output.ax.texts[-1].set_verticalalignment("bottom")
-        return self.output
 
     def draw_text(self, text: str, position: tuple[float, float], **kwargs) -> VisImage:
         """As Detectron2's, with any script that a font is there for, and dollar signs as themselves."""

@@ -1,5 +1,7 @@
 """The command dld-spotter runs every tool of the project, and passes on what the tool says."""
 
+import os
+import subprocess
 import sys
 
 import pytest
@@ -59,3 +61,13 @@ def test_a_command_reads_the_command_line(monkeypatch, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert stopped.value.code == 0 and "--ground-truth" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argument", ["--help", "models"])
+def test_a_closed_pipe_is_no_error(argument):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        command = [sys.executable, "-c", "import sys; from dld_spotter.cli import main; sys.exit(main())", argument]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, cwd=toy.ROOT, check=False)
+    assert done.returncode == 141 and done.stderr == ""

@@ -1,14 +1,10 @@
 """How scripts take config files and overrides: Detectron2's way, and several files."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import toy
 from detectron2.engine import default_argument_parser
 
-from dld_spotter.command_line import PIPE_CLOSED, ConfigArgumentParser, says_mistakes
+from dld_spotter.command_line import ConfigArgumentParser
 
 
 def parser_of_a_tool(**kwargs):
@@ -77,41 +73,3 @@ def test_every_script_takes_them(script, parser, line):
     parser = getattr(toy.load_script(script), parser)()
     args = parser.parse_args(["--config-file", "a.yaml", "b.yaml", *line.split(), "SEED", "1"])
     assert (args.config_file, args.opts) == (["a.yaml", "b.yaml"], ["SEED", "1"])
-
-
-def test_a_mistake_is_one_sentence_and_a_defect_a_traceback(capsys):
-    def main(argv=None):
-        raise argv
-
-    said = says_mistakes(main)
-    assert said(KeyError("there is no key A.")) == said(ValueError("give a number.")) == 1
-    assert capsys.readouterr().err == "error: there is no key A.\nerror: give a number.\n"
-    for defect in (KeyError("a"), TypeError("None is no list")):
-        with pytest.raises(type(defect)):
-            said(defect)
-
-
-PRINTS = (
-    "import sys; from dld_spotter.command_line import run_tool; "
-    "sys.exit(run_tool(lambda: print('caf\\udce9 ', '你') or 3))"
-)
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
-def test_what_an_output_cannot_hold_is_escaped(encoding):
-    environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    run = subprocess.run(
-        [sys.executable, "-c", PRINTS], capture_output=True, env=environment, cwd=toy.ROOT, check=False
-    )
-    assert run.returncode == 3 and run.stderr == b""
-    assert run.stdout.decode(encoding).strip() in ("caf\\udce9  你", "caf\\udce9  \\u4f60")
-
-
-def test_nothing_is_said_where_nobody_listens():
-    reading, writing = os.pipe()
-    os.close(reading)
-    run = subprocess.run(
-        [sys.executable, "-c", PRINTS], stdout=writing, stderr=subprocess.PIPE, cwd=toy.ROOT, check=False
-    )
-    os.close(writing)
-    assert (run.returncode, run.stderr) == (PIPE_CLOSED, b"")

@@ -3,18 +3,26 @@
 import inspect
 import json
 import os
+import pty
+import signal
+import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
 from fake_spotter import FakeSpotter, fake_cfg
 from PIL import Image
-from toy import load_script
+from toy import ROOT, load_script
 
 from dld_spotter.predictor import TextPredictor
 from dld_spotter.pretrained import DEFAULT_MODEL, pretrained_models
+from dld_spotter.reading import reading_progress
+from dld_spotter.reading.read_run import ReadRun
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +193,22 @@ def test_an_interrupted_run_keeps_what_was_read_and_goes_on(demo, photos, tmp_pa
     assert demo.main([*arguments, "--resume"]) == 1 and words.read_bytes() == before and len(read) == 7
 
 
+def test_ctrl_c_that_a_library_takes_for_its_own_error_is_ctrl_c(demo, photos, monkeypatch, capsys):
+    folder, config = photos
+
+    def load(self):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        except KeyboardInterrupt:
+            raise ImportError("numpy failed to load") from None
+
+    monkeypatch.setattr(ReadRun, "run", load)
+    before = signal.getsignal(signal.SIGINT)
+    assert demo.main([str(folder), "--config-file", config]) == 130
+    assert capsys.readouterr().err == "error: interrupted.\n" and signal.getsignal(signal.SIGINT) is before
+
+
 def test_records_and_drawings_are_there_as_soon_as_a_photo_is_read(demo, photos, tmp_path, monkeypatch):
     folder, config = photos
     many(folder, 3)
@@ -306,3 +330,70 @@ def test_show_opens_a_viewer_for_each_image(demo, photos, monkeypatch):
     monkeypatch.setattr(Image.Image, "show", lambda image, title: shown.append((title, image.size)))
     assert demo.main(["--config-file", config, "--input", str(folder), "--show"]) == 0
     assert shown == [("a.jpg", (80, 60)), ("b.png", (80, 60))]
+
+
+def test_tables_texts_and_hocr(demo, photos, tmp_path, capsys):
+    folder, config = photos
+    (folder / "broken.jpg").write_bytes(b"")
+    names = {kind: str(tmp_path / f"words.{kind}") for kind in ("csv", "text", "hocr")}
+    arguments = [str(folder), "--config-file", config, *(part for kind in names for part in (f"--{kind}", names[kind]))]
+    assert demo.main(arguments) == 1
+    rows = [line.split(",") for line in (tmp_path / "words.csv").read_text(encoding="utf-8").splitlines()]
+    assert [row[:4:3] for row in rows[1:4]] == [["a.jpg", text] for text in ("open24", "vvay", "exit")]
+    assert len(rows) == 5 and rows[4][0] == "broken.jpg" and "empty" in rows[4][-1]
+    assert (tmp_path / "words.text").read_text(encoding="utf-8") == "a.jpg:\nopen24\nvvay exit\n\nb.png:\n\n"
+    pages = ElementTree.parse(tmp_path / "words.hocr").findall(".//*[@class='ocr_page']")
+    assert [page.get("id") for page in pages] == ["page_1", "page_2"]
+    capsys.readouterr()
+    for kind, name in names.items():
+        assert demo.main([str(folder), "--config-file", config, f"--{kind}", name]) == 1
+        assert "there already" in capsys.readouterr().err
+    assert demo.main([str(folder), "--config-file", config, "--csv", "new", "--text", "./new"]) == 1
+    assert "two kinds" in capsys.readouterr().err
+
+
+def test_a_run_that_goes_on_replaces_only_files_of_such_a_run(demo, photos, tmp_path, capsys):
+    folder, config = photos
+    words = str(tmp_path / "words.jsonl")
+    arguments = [str(folder), "--config-file", config, "--jsonl", words, "--resume"]
+    assert demo.main([str(folder / "a.jpg"), "--config-file", config, "--jsonl", words]) == 0
+    for kind in ("csv", "text", "hocr"):
+        path = tmp_path / f"mine.{kind}"
+        for content in ("mine, and not to be lost\n", "<html>mine</html>"):
+            path.write_text(content)
+            assert demo.main([*arguments, f"--{kind}", str(path)]) == 1
+            assert "no file of the run" in capsys.readouterr().err and path.read_text() == content
+        path.unlink()
+        assert demo.main([*arguments, f"--{kind}", str(path)]) == 0  # made from the records
+        whole = path.read_bytes()
+        for length in (0, 1, len(whole) // 2, len(whole)):  # as a kill may leave it
+            path.write_bytes(whole[:length])
+            assert demo.main([*arguments, f"--{kind}", str(path)]) == 0 and path.read_bytes() == whole
+
+
+def test_a_run_that_is_no_terminal_s_says_every_minute_how_far_it_is(capsys, monkeypatch):
+    times = iter([0.0, 30.0, 61.0, 90.0, 130.0])
+    monkeypatch.setattr(reading_progress.time, "monotonic", lambda: next(times))
+    with reading_progress.ReadingProgress(9) as progress:
+        for failed in (False, True, False, False):
+            progress.note(failed)
+    assert capsys.readouterr().err.splitlines() == [
+        "2 of 9 photos, 1 failed, 0.0328 photos a second",
+        "4 of 9 photos, 1 failed, 0.0308 photos a second",
+    ]
+
+
+def test_words_stand_between_the_bar_s_lines_on_a_terminal():
+    main, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    code = (
+        "from dld_spotter.reading.reading_progress import ReadingProgress\n"
+        "with ReadingProgress(10) as progress:\n"
+        "    progress.say('a.jpg: words')\n"
+        "    progress.note(False)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], stdout=terminal, stderr=terminal, check=True, cwd=ROOT)
+    shown = os.read(main, 10_000).decode()
+    os.close(main)
+    os.close(terminal)
+    assert "photo/s" in shown and "\ra.jpg: words\r\n" in shown

@@ -47,3 +47,24 @@ def test_no_photo_beside_the_read_ones_is_replaced(tmp_path):
         Drawings(tmp_path / "in", photos, overwrite=True).check(photos)
     Drawings(tmp_path / "in" / "a.jpg", photos, overwrite=True).check(photos)  # whoever names a file means it
     Drawings(tmp_path / "out", photos, overwrite=True).check(photos)
+
+
+def test_a_drawing_that_needs_too_much_memory_costs_itself(tmp_path, photo, capsys, monkeypatch):
+    drawings = Drawings(tmp_path / "out", [photo])
+    drawings.check([photo])
+
+    def fail(result, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(TextResult, "draw", fail)
+    assert not drawings.write(TextResult("a.jpg", 60, 80, name="a", source=photo.source))
+    assert "a.jpg: no drawing is written" in capsys.readouterr().err
+
+
+def test_files_that_were_not_known_before_are_not_replaced(tmp_path, photo, capsys):
+    """Photos that come one by one are not checked beforehand."""
+    drawings = Drawings(tmp_path / "out", [])
+    drawings.check([])
+    (tmp_path / "out" / "a.jpg").write_text("mine")
+    assert not drawings.write(TextResult("a.jpg", 60, 80, name="a", source=photo.source))
+    assert "there already" in capsys.readouterr().err and (tmp_path / "out" / "a.jpg").read_text() == "mine"

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.ft2font import FT2Font
 
 from dld_spotter import label_fonts
+from dld_spotter.font_files import say_missing
 from dld_spotter.label_fonts import DEFAULT_FONT, font_families
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -16,7 +17,7 @@ FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 @pytest.fixture(autouse=True)
 def forget(monkeypatch):
     """Every test begins without what earlier ones have looked up and said."""
-    cached = (label_fonts._family_with, label_fonts._installed, label_fonts._say_missing)
+    cached = (label_fonts._family_with, label_fonts._installed, say_missing)
     for function in cached:
         function.cache_clear()
     yield

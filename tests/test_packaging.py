@@ -74,7 +74,7 @@ def files_below(folder, *patterns):
 
 def test_the_package_holds_what_stands_in_the_clone(installed):
     package = installed / "dld_spotter"
-    everything = ("*.py", "*.txt", "*.typed", "model.*", "README.md")
+    everything = ("*.py", "*.txt", "*.typed", "model.*", "graphs.json", "*.onnx", "README.md")
     assert files_below(toy.ROOT / "dld_spotter", *everything) <= files_below(package, *everything)
     assert files_below(package / "configs", "*.yaml") == files_below(toy.ROOT / "configs", "*.yaml")
     assert files_below(package / "tools", "*.py", "*.txt") == files_below(toy.ROOT / "tools", "*.py", "*.txt")
@@ -115,7 +115,7 @@ def test_every_public_name_is_there():
 def test_missing_detectron2_is_explained():
     run = run_python("import sys; sys.modules['detectron2'] = None; from dld_spotter import load_cfg")
     last = run.stderr.strip().splitlines()[-1]
-    assert last.startswith("ImportError: dld_spotter needs Detectron2, which this Python does not have: run `python")
+    assert last.startswith("ImportError: this needs Detectron2, which this Python does not have: run `python")
     (script,) = re.findall(r"`python (\S+)`", last)
     assert Path(script) == toy.ROOT / "tools/install_detectron2.py" and Path(script).is_file()
 
@@ -124,7 +124,7 @@ def test_missing_detectron2_is_explained():
     ("content", "expected"),
     [
         ("raise AttributeError('no LINEAR')", r"does not import \(AttributeError: no LINEAR\): uninstall it, then run"),
-        ("import a_missing_package", r"needs 'a_missing_package', .* run `pip install -e \.`"),
+        ("import a_missing_package", r"needs 'a_missing_package', .* run `pip install 'dld_spotter\[torch\]'`"),
         ("", r"ModuleNotFoundError: No module named 'detectron2\.modeling'\): uninstall it"),
     ],
 )
@@ -132,7 +132,7 @@ def test_broken_detectron2_is_explained(tmp_path, content, expected):
     (tmp_path / "detectron2").mkdir()
     (tmp_path / "detectron2" / "__init__.py").write_text(content)
     run = run_python("from dld_spotter import load_cfg", tmp_path)
-    assert re.search(rf"^ImportError: dld_spotter needs Detectron2, and .*{expected}", run.stderr.splitlines()[-1])
+    assert re.search(rf"^ImportError: this needs Detectron2, and .*{expected}", run.stderr.splitlines()[-1])
 
 
 @pytest.fixture

@@ -157,13 +157,3 @@ def test_ground_truth_as_targets_and_as_a_record_look_alike():
     np.testing.assert_array_equal(drawn, TextVisualizer(blank()).draw_dataset_dict(record).get_image())
     assert has_color(drawn[:, 140:], IGNORE_COLOR) and not has_color(drawn[:, :130], IGNORE_COLOR)
     assert not TextVisualizer(blank()).draw_dataset_dict({"annotations": []}).get_image().any()
-
-
-def test_a_result_shows_its_scale_in_the_corner():
-    record = {"scale": 0.5, "words": [{"text": "bead", "score": 0.5, "polygon": SQUARE}]}
-    visualizer = TextVisualizer(blank())
-    drawn = visualizer.draw_record(record).get_image()
-    assert [text.get_text() for text in visualizer.output.ax.texts] == ["bead", "scale 0.5"]
-    assert drawn[140:, :60].max() > 200 and not drawn[:50, 130:].any()
-    assert TextVisualizer(blank()).draw_record({"scale": 1.0, "words": []}).get_image()[140:, :60].max() > 200
-    assert not TextVisualizer(blank()).draw_record({"scale": 1.0, "words": []}, show_scale=False).get_image().any()

@@ -79,7 +79,7 @@ install_requirements() {
 
 pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input install)
 imports="import torch, torchvision, numpy, scipy, cv2, PIL, shapely, rapidfuzz, editdistance, matplotlib, tqdm, pytest"
-imports="$imports, tensorboard, fvcore, iopath, omegaconf, hydra, pycocotools.mask, yacs, pkg_resources"
+imports="$imports, onnx, onnxruntime, openvino, tensorboard, fvcore, iopath, omegaconf, hydra, pycocotools.mask, yacs, pkg_resources"
 
 exec 9<"${BASH_SOURCE[0]}" # two makes at once: the second one waits
 if command -v flock >/dev/null; then flock 9; fi

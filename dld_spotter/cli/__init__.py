@@ -5,6 +5,8 @@
 
 import ast
 import difflib
+import importlib.util
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -25,6 +27,7 @@ NAMES = {
     "samples": "tools/read_samples.py",
 }
 MODELS = "models"
+PIPE_CLOSED = 141  # as shells give it for the signal SIGPIPE
 
 
 def commands() -> dict[str, Path]:
@@ -38,9 +41,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. What the tool itself exits with is passed on.
 
     Returns:
-        0, or 2 for a name that is no command.
+        0; 2 for a name that is no command; 141 if nobody listens any more.
     """
-    name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    try:
+        code = _dispatch(list(sys.argv[1:] if argv is None else argv) or ["--help"])
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
+        return PIPE_CLOSED
+
+
+def _dispatch(argv: Sequence[str]) -> int:
+    name, *rest = argv
     known = commands()
     if name in ("-h", "--help"):
         print(_help(known))
@@ -66,8 +79,17 @@ def _run(name: str, script: Path, arguments: Sequence[str]) -> None:
     sys.argv, sys.modules["__main__"] = [f"dld-spotter {name}", *arguments], module
     try:
         exec(compile(script.read_text(encoding="utf-8"), script, "exec"), vars(module))
+    except ImportError as error:
+        if all(importlib.util.find_spec(package) is not None for package in ("torch", "detectron2")):
+            raise
+        sys.exit(f"error: dld-spotter {name} needs PyTorch and Detectron2 ({error}): {_how_to_train()}")
     finally:
         sys.argv, sys.modules["__main__"] = before
+
+
+def _how_to_train() -> str:
+    script = resource("tools/install_detectron2.py")
+    return f"run `pip install 'dld_spotter[torch]'`, then `python {script}`; in a clone, `make setup`."
 
 
 def _help(known: dict[str, Path]) -> str:

@@ -60,7 +60,7 @@ def export_graphs(config: str | os.PathLike) -> list[Path]:
     try:
         import onnx  # noqa: F401
     except ImportError as error:
-        raise ImportError("exporting graphs needs the package onnx: `pip install onnx`.") from error
+        raise ImportError("exporting graphs needs the package onnx: `pip install 'dld_spotter[export]'`.") from error
     model = build_model(cfg).eval()
     TextCheckpointer(model, on_charset_change="error").load(os.fspath(weights))
     spotter = model.student if isinstance(model, DLDSpotter) else model

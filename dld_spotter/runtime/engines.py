@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-PRECISIONS = ("float32", "auto")
+from dld_spotter.reader_choice import PRECISIONS
 
 
 class Graph(Protocol):
@@ -101,6 +101,8 @@ def load_graphs(
                 f"the runtime '{runtime}' needs {_PACKAGES[runtime]}: `pip install 'dld_spotter[{runtime}]'`."
             ) from error
         except Exception as error:  # of classes that the runtimes do not publish
-            reason = str(error).strip().partition("\n")[0]
-            raise ValueError(f"{path} cannot be read as a graph ({reason}); export the model again.") from error
+            reason = str(error).strip().rpartition("\n")[2]  # before it stands where in the runtime it happened
+            raise ValueError(
+                f"{path} cannot be read as a graph ({reason}); update {_PACKAGES[runtime]}, or export the model again."
+            ) from error
     return loaded

@@ -60,6 +60,7 @@ class GraphReader:
         self.settings, self.graphs = settings, graphs
         self.charset: Charset = settings.charset
         network = settings.network
+        self.chooses_scale = "scales" in network
         self.size = NetworkSize(settings["INPUT.MIN_SIZE_TEST"], settings["INPUT.MAX_SIZE_TEST"], network["step"])
         self.protocol = Protocol(
             case_sensitive=settings["TEST.TEXT.CASE_SENSITIVE"],

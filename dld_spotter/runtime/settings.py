@@ -96,6 +96,12 @@ def _changed(options: dict[str, Any], opts: Sequence[Any]) -> dict[str, Any]:
         if key not in CHANGEABLE or key not in options:
             raise KeyError(f"{key} cannot be changed in exported graphs; these can: {', '.join(CHANGEABLE)}.")
         changed[key] = _as_kind_of(options[key], value, key)
+    scale = changed.get("MODEL.DLD.FIXED_SCALE", 0)
+    if not 0 <= scale <= 1:
+        raise ValueError(
+            f"MODEL.DLD.FIXED_SCALE is {scale}; it is a share of the full resolution above 0, at most 1, or 0 to let "
+            "the selector decide."
+        )
     return changed
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PureWindowsPath
 
 from dld_spotter.data.problems import Problems, Unusable
 from dld_spotter.data.text_files import TextFile, walk_files
-from dld_spotter.image_io import IMAGE_SUFFIXES
+from dld_spotter.photo_suffixes import IMAGE_SUFFIXES
 
 _PREFIX = re.compile(r"(?:(?:poly_|rect_)?gt_|res_)", re.IGNORECASE)  # of the benchmarks' annotation files
 

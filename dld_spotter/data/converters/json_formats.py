@@ -9,7 +9,7 @@ from dld_spotter.data.converters.common import Source, Word, as_list, box_outlin
 from dld_spotter.data.converters.reading import Entry, EntryReader, read_samples
 from dld_spotter.data.problems import Problems, Unusable, shown
 from dld_spotter.data.text_files import read_json
-from dld_spotter.image_io import IMAGE_SUFFIXES
+from dld_spotter.photo_suffixes import IMAGE_SUFFIXES
 
 
 def davar(images: Path, annotations: Path, problems: Problems) -> Source:
