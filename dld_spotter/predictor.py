@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from dld_spotter.network_size import NetworkSize
 from dld_spotter.photo_sources import Photo, Source, to_photos
 from dld_spotter.pretrained import DEFAULT_MODEL
 from dld_spotter.results import TextResult, in_reading_order
+from dld_spotter.scale_costs import ScaleCosts, check_scale
 from dld_spotter.tiling import SHRUNK_FROM, Tiling, merge_tiles, plan_tiles, shrinkage
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Inputs = Source | Photo | Iterable[Source | Photo]
+_ReadImages = Callable[[Sequence[np.ndarray]], list[TextResult]]
 LexiconLike = str | os.PathLike | Iterable[str] | Lexicon | ImageLexicons | None
 
 PROGRESS_FROM = 10  # images
@@ -47,14 +50,24 @@ class Reader(Protocol):
         size: at which the network sees images.
         protocol: the rule by which words are corrected with a lexicon.
         charset: of the model.
+        costs: of the scales that the model chooses from; None of a model that chooses none.
     """
 
     size: NetworkSize
     protocol: scoring.Protocol
     charset: Charset
+    costs: ScaleCosts | None
 
-    def read(self, images: Sequence[np.ndarray]) -> list[TextResult]:
-        """Results, still without a name, of arrays (H, W, 3) uint8 in BGR order."""
+    def read(self, images: Sequence[np.ndarray], scale: float | None = None) -> list[TextResult]:
+        """Results, still without a name, of arrays (H, W, 3) uint8 in BGR order.
+
+        Args:
+            images: to read.
+            scale: read at this share of the full resolution; None lets the model choose.
+
+        Raises:
+            ValueError: see ``check_scale``.
+        """
 
 
 class TextPredictor:
@@ -79,6 +92,7 @@ class TextPredictor:
             else ONNX Runtime.
         precision: of "openvino": "float32", or "auto" for what is fastest on the machine (bfloat16 where the processor
             has instructions for it).
+        threads: of "onnx" and "openvino": how many compute; 0 for as many as the machine has.
 
     Raises:
         KeyError: an unknown config key.
@@ -103,10 +117,13 @@ class TextPredictor:
         tiles: bool = True,
         runtime: str = "auto",
         precision: str = "float32",
+        threads: int = 0,
     ):
         self.tiles = tiles
         self.runtime = _pick_runtime(runtime)
         if self.runtime == "torch":
+            if threads:
+                raise ValueError("threads are an option of graphs; torch takes them from OMP_NUM_THREADS.")
             from dld_spotter.torch_reader import TorchReader
 
             self.reader: Reader = TorchReader(config, weights, device, opts, confidence_threshold)
@@ -117,7 +134,7 @@ class TextPredictor:
                 raise ValueError(f"the runtime '{self.runtime}' reads on the CPU, with the weights of the graphs.")
             if confidence_threshold is not None:
                 opts = [*opts, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", confidence_threshold]
-            self.reader = GraphReader.load(cast(Any, config), self.runtime, opts, precision)
+            self.reader = GraphReader.load(cast(Any, config), self.runtime, opts, precision, threads)
 
     @property
     def charset(self) -> Charset:
@@ -148,6 +165,7 @@ class TextPredictor:
         on_error: str = "report",
         lexicon: LexiconLike = None,
         recursive: bool = False,
+        scale: float | None = None,
     ) -> list[TextResult]:
         """Read images; all of them are read before any result is given (see ``stream``).
 
@@ -162,6 +180,7 @@ class TextPredictor:
             lexicon: words that may occur: a list or a file with one a line; or a folder or zip with one list an
                 image. Read words are replaced as TEST.TEXT.LEXICON_RULE says; scores stay.
             recursive: read the subfolders of folders, too.
+            scale: read at this share of the full resolution; None lets the model choose.
 
         Returns:
             One result an image (of a TIFF one a page), in the order of ``inputs``.
@@ -169,10 +188,11 @@ class TextPredictor:
         Raises:
             ImageError: an unreadable image, with "raise"; whatever a model raises is given as it is.
             FileNotFoundError, ValueError: the lexicon is not there, is empty, or has no list for an image.
+            ValueError: a scale for a model that chooses none, or no share above 0 and up to 1.
             TypeError: an input of another kind.
         """
         photos = list(to_photos(inputs, recursive))
-        results = self.stream(photos, batch_size, on_error=on_error, lexicon=lexicon)
+        results = self.stream(photos, batch_size, on_error=on_error, lexicon=lexicon, scale=scale)
         disable = None if len(photos) >= PROGRESS_FROM else True
         return list(tqdm(results, total=len(photos), unit="image", disable=disable))
 
@@ -184,13 +204,14 @@ class TextPredictor:
         on_error: str = "report",
         lexicon: LexiconLike = None,
         recursive: bool = False,
+        scale: float | None = None,
     ) -> Iterator[TextResult]:
         """Read images, and give each result as soon as it and those before it are read.
 
         An iterator's images are taken as they are needed: three batches at most are held.
 
         Args:
-            inputs, batch_size, on_error, lexicon, recursive: see ``__call__``.
+            inputs, batch_size, on_error, lexicon, recursive, scale: see ``__call__``.
 
         Returns:
             As the list of ``__call__``, one by one.
@@ -202,6 +223,7 @@ class TextPredictor:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
         if on_error not in ("report", "raise"):
             raise ValueError(f"on_error is '{on_error}'; use 'report' or 'raise'.")
+        check_scale(scale, self.reader.costs)
         lexicon = _as_lexicon(lexicon)
         jobs = (
             _Job(photo, lexicon and lexicon.for_image(image_key(photo.file_name)))
@@ -209,10 +231,13 @@ class TextPredictor:
         )
         if isinstance(inputs, (Sized, os.PathLike)):  # what is wrong with them shows before anything is read
             jobs = list(jobs)
-        return self._stream(jobs, batch_size, on_error)
+        return self._stream(jobs, batch_size, on_error, scale)
 
-    def _stream(self, jobs: Iterable[_Job], batch_size: int, on_error: str) -> Iterator[TextResult]:
-        for job, outcome in in_batches(jobs, self._read_batch, self._padded_size, batch_size):
+    def _stream(
+        self, jobs: Iterable[_Job], batch_size: int, on_error: str, scale: float | None
+    ) -> Iterator[TextResult]:
+        read_batch = partial(self._read_batch, partial(self.reader.read, scale=scale))
+        for job, outcome in in_batches(jobs, read_batch, self._padded_size, batch_size):
             if isinstance(outcome, Exception) and on_error == "raise":
                 raise outcome
             yield self._result(job, outcome)
@@ -224,7 +249,7 @@ class TextPredictor:
         except ImageError:
             return 0, 0
 
-    def _read_batch(self, jobs: Sequence[_Job]) -> list[TextResult | Exception]:
+    def _read_batch(self, read_images: _ReadImages, jobs: Sequence[_Job]) -> list[TextResult | Exception]:
         """What came of each job, in order; unreadable images take no part in the forward pass."""
         outcomes: list[TextResult | Exception | None] = []
         images: list[np.ndarray] = []
@@ -235,9 +260,9 @@ class TextPredictor:
                 outcomes.append(error)
                 continue
             tiling = self._plan(job.photo.file_name, image)
-            outcomes.append(None if tiling is None else self._spot_tiles(image, tiling, len(jobs)))
+            outcomes.append(None if tiling is None else self._spot_tiles(read_images, image, tiling, len(jobs)))
             images += [image] if tiling is None else []
-        read = iter(each_or_error(self.reader.read, images))
+        read = iter(each_or_error(read_images, images))
         return [next(read) if outcome is None else outcome for outcome in outcomes]
 
     def _plan(self, file_name: str, image: np.ndarray) -> Tiling | None:
@@ -251,12 +276,15 @@ class TextPredictor:
             )
         return tiling
 
-    def _spot_tiles(self, image: np.ndarray, tiling: Tiling, batch_size: int) -> TextResult | Exception:
+    @staticmethod
+    def _spot_tiles(
+        read_images: _ReadImages, image: np.ndarray, tiling: Tiling, batch_size: int
+    ) -> TextResult | Exception:
         """The result of an image that is read in tiles, and once more as a whole for words that no tile holds."""
-        parts: list[TextResult | Exception] = each_or_error(self.reader.read, [image])
+        parts: list[TextResult | Exception] = each_or_error(read_images, [image])
         for start in range(0, len(tiling.starts), batch_size):
             tiles = range(len(tiling.starts))[start : start + batch_size]
-            parts += each_or_error(self.reader.read, [tiling.crop(image, tile) for tile in tiles])
+            parts += each_or_error(read_images, [tiling.crop(image, tile) for tile in tiles])
         for part in parts:
             if isinstance(part, Exception):
                 return part
