@@ -36,8 +36,8 @@ class Limits:
 
     @property
     def decoding_seconds(self) -> float:
-        """Time to decode one photo."""
-        return min(LONGEST_DECODING, self.timeout)
+        """Time to decode one photo; within the time limit, so that its sender hears of it."""
+        return min(LONGEST_DECODING, self.timeout / 2)
 
 
 class Refusal(Exception):
