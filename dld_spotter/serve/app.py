@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from time import monotonic
 from typing import Annotated, Any
@@ -179,13 +179,15 @@ def _reading_routes(service: Service) -> APIRouter:
 def _page_routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
     for name, content in page_files().items():
-
-        async def answer(content: bytes = content, media_type: str = TYPES[name]) -> Response:
-            return Response(content, headers={"Content-Type": media_type})
-
-        path = "/" if name == "index.html" else f"/{name}"
-        router.add_route(path, lambda _, answer=answer: answer(), methods=["GET"])  # type: ignore[misc]
+        router.add_route("/" if name == "index.html" else f"/{name}", _file(content, TYPES[name]), methods=["GET"])
     return router
+
+
+def _file(content: bytes, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_: Request) -> Response:
+        return Response(content, headers={"Content-Type": media_type})
+
+    return answer
 
 
 async def _disconnected(request: Request) -> None:

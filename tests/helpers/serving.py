@@ -158,10 +158,10 @@ def form(*parts, boundary="frontier", end=True):
 
 
 @contextlib.contextmanager
-def running(limits=None, predictor=None, make_decoder=None):
-    """A service until the block ends."""
+def running(limits=None, predictor=None, make_decoder=None, model=None):
+    """A service until the block ends; with a stand-in unless a model is given."""
     predictor = predictor or FakePredictor()
-    service = Service(ServedModel(predictor, "fake-dld"), limits or Limits(), make_decoder)
+    service = Service(model or ServedModel(predictor, "fake-dld"), limits or Limits(), make_decoder)
     listening = listen("127.0.0.1", 0)
     config = uvicorn.Config(
         create_app(service), http=ImpatientProtocol, ws="none", log_level="critical", timeout_graceful_shutdown=20

@@ -5,8 +5,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
-pytest.importorskip("fastapi")
 from helpers.hostile_photos import bomb, circular_tiff, endless_scans, gif_header, png, profile_bomb
 from helpers.serving import FakePredictor, form, photo, request, running
 

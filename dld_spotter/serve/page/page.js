@@ -87,7 +87,9 @@ function show(photo) {
   photo.button.setAttribute("aria-current", String(photo === current));
   if (photo !== current) return;
   const status = at("status");
-  status.textContent = photo.error ?? (photo.chosen && !photo.state.startsWith("being") ? "" : photo.state);
+  const done = photo.chosen && !photo.state.startsWith("being");
+  const seen = photo.unseen ? "The browser cannot show this kind of file." : "";
+  status.textContent = photo.error ?? (done ? seen : photo.state);
   status.classList.toggle("failed", Boolean(photo.error));
   at("panel").hidden = !photo.chosen && !photo.error;
   at("again").hidden = !photo.error;
@@ -101,7 +103,7 @@ function showReadings(photo) {
   const chooses = Boolean(model && model.scales.length);
   at("chosen-scale").textContent = `Scale ${chosen.scale}`;
   at("chosen-note").textContent = chooses ? "  chosen by the model for this photo" : "  this model chooses none";
-  at("chosen-bar").style.width = percent(chosen.cost);
+  at("chosen-bar").style.width = `${100 * chosen.cost}%`;
   at("chosen-cost").textContent =
     `${percent(chosen.cost)} of the full cost, ${chosen.words.length} words in ${chosen.seconds.toFixed(2)} s`;
   at("force").hidden = !chooses;
@@ -190,7 +192,8 @@ function listen() {
   at("copy").addEventListener("click", copyTable);
   at("again").addEventListener("click", () => readInTurn(current));
   at("photo").addEventListener("error", () => {
-    at("status").textContent = "The browser cannot show this kind of file.";
+    current.unseen = true;
+    show(current);
   });
   document.addEventListener("paste", (event) => add([...event.clipboardData.files]));
   document.addEventListener("dragover", (event) => {
