@@ -19,6 +19,7 @@ import numpy as np
 from dld_spotter.image_io import read_image
 from dld_spotter.pixels import ImageError, ImageTooLarge
 
+READY = b"\1"  # the first byte of the answers
 REQUEST = struct.Struct("<QQ")  # bytes of the photo, pixels allowed
 ANSWER = struct.Struct("<BII")  # kind; height and width, or bytes of a sentence and 0
 PIXELS, TOO_LARGE, UNREADABLE = range(3)
@@ -33,6 +34,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a decoder prints is no answer
+    answers.write(READY)
+    answers.flush()
     serve(sys.stdin.buffer, answers)
 
 

@@ -13,7 +13,7 @@ from typing import IO, cast
 import numpy as np
 
 import dld_spotter
-from dld_spotter.serve.decoder_process import ANSWER, PIXELS, REQUEST, TOO_LARGE
+from dld_spotter.serve.decoder_process import ANSWER, PIXELS, READY, REQUEST, TOO_LARGE
 from dld_spotter.serve.limits import Limits, Refusal
 
 _ATTEMPTS = 2  # a process that ended between two photos is no fault of the second
@@ -28,7 +28,7 @@ class PhotoDecoder:
 
     def __init__(self, limits: Limits):
         self.limits = limits
-        self._process = _start()
+        self._process, self._ready = _start(), False
 
     def decode(self, data: bytes) -> np.ndarray:
         """Pixels of a photo.
@@ -41,8 +41,10 @@ class PhotoDecoder:
 
         Raises:
             Refusal: it has too many pixels, is no photo, or takes too long.
+            RuntimeError: no process can be started.
         """
         for _ in range(_ATTEMPTS):
+            self._wait_until_ready()
             expired = Event()
             timer = Timer(self.limits.decoding_seconds, _end, (self._process, expired))
             timer.daemon = True
@@ -66,6 +68,15 @@ class PhotoDecoder:
             with suppress(OSError):
                 cast(IO[bytes], stream).close()
 
+    def _wait_until_ready(self) -> None:
+        """Let the process start: that takes a second, which is no fault of the photo."""
+        if self._ready:
+            return
+        if cast(IO[bytes], self._process.stdout).read(len(READY)) != READY:
+            self._restart()
+            raise RuntimeError("the process that decodes photos does not start")
+        self._ready = True
+
     def _ask(self, data: bytes) -> np.ndarray:
         requests, answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
         requests.write(REQUEST.pack(len(data), self.limits.max_pixels))
@@ -79,7 +90,7 @@ class PhotoDecoder:
 
     def _restart(self) -> None:
         self.close()
-        self._process = _start()
+        self._process, self._ready = _start(), False
 
 
 def _start() -> subprocess.Popen[bytes]:
