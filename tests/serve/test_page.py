@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def browser():
 @pytest.fixture
 def context(browser):
     """A window of its own, in which nothing asked for anything elsewhere and nothing failed."""
-    context = browser.new_context(viewport={"width": 1360, "height": 860}, permissions=["clipboard-read"])
+    context = browser.new_context(viewport={"width": 1360, "height": 720}, permissions=["clipboard-read"])
     hosts, complaints = set(), []
     context.on("request", lambda request: hosts.add(request.url.split("/")[2] if "//" in request.url else "blob"))
     context.on("weberror", lambda error: complaints.append(str(error.error)))
@@ -179,7 +180,7 @@ def test_what_a_photo_says_is_text_and_nothing_else(context, service):
 
 
 def test_a_trained_model_reads_the_samples(context):
-    model = ServedModel.load(os.environ.get("DLD_PAGE_MODEL", "synthetic-dld"))
+    model = ServedModel.load("photos-dld", "openvino" if find_spec("openvino") else "auto")
     with running(Limits(timeout=60), model=model) as service:
         page = opened(context, service)
         page.set_input_files("#files", [SAMPLES / f"scene_{number}.jpg" for number in (5, 1, 3)])

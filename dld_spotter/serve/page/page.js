@@ -102,7 +102,7 @@ function showReadings(photo) {
   const { chosen, forced } = photo;
   const chooses = Boolean(model && model.scales.length);
   at("chosen-scale").textContent = `Scale ${chosen.scale}`;
-  at("chosen-note").textContent = chooses ? "  chosen by the model for this photo" : "  this model chooses none";
+  at("chosen-note").textContent = chooses ? " chosen by the model" : " this model chooses none";
   at("chosen-bar").style.width = `${100 * chosen.cost}%`;
   at("chosen-cost").textContent =
     `${percent(chosen.cost)} of the full cost, ${chosen.words.length} words in ${chosen.seconds.toFixed(2)} s`;
