@@ -48,5 +48,5 @@ def __dir__() -> list[str]:
     return __all__
 
 
-if "detectron2" in sys.modules:
+if sys.modules.get("detectron2") is not None:
     importlib.import_module("dld_spotter.registration")

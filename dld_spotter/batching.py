@@ -60,7 +60,7 @@ def in_batches(
 
 
 def each_or_error(
-    process: Callable[[Sequence[Item]], list[Outcome]], items: Sequence[Item]
+    process: Callable[[Sequence[Item]], Sequence[Outcome]], items: Sequence[Item]
 ) -> list[Outcome | Exception]:
     """The outcome of each item; where a batch fails, its halves are tried, down to the items that fail alone."""
     try:

@@ -224,9 +224,9 @@ class TextPredictor:
         if on_error not in ("report", "raise"):
             raise ValueError(f"on_error is '{on_error}'; use 'report' or 'raise'.")
         check_scale(scale, self.reader.costs)
-        lexicon = _as_lexicon(lexicon)
-        jobs = (
-            _Job(photo, lexicon and lexicon.for_image(image_key(photo.file_name)))
+        words = _as_lexicon(lexicon)
+        jobs: Iterable[_Job] = (
+            _Job(photo, None if words is None else words.for_image(image_key(photo.file_name)))
             for photo in to_photos(inputs, recursive)
         )
         if isinstance(inputs, (Sized, os.PathLike)):  # what is wrong with them shows before anything is read
@@ -288,10 +288,10 @@ class TextPredictor:
         for part in parts:
             if isinstance(part, Exception):
                 return part
-        whole, *tiles = parts
-        words = in_reading_order(merge_tiles(tiling, [tile.words for tile in tiles], whole.words))
-        scale = None if whole.scale is None else round(float(np.mean([tile.scale for tile in tiles])), 4)
-        return replace(whole, words=words, scale=scale, tiles=len(tiles))
+        whole, *results = cast(list[TextResult], parts)
+        words = in_reading_order(merge_tiles(tiling, [tile.words for tile in results], whole.words))
+        scale = None if whole.scale is None else round(float(np.mean([tile.scale for tile in results])), 4)
+        return replace(whole, words=words, scale=scale, tiles=len(results))
 
     def _result(self, job: _Job, outcome: TextResult | Exception) -> TextResult:
         """What came of a job as its result: named, and its words corrected."""
@@ -319,10 +319,10 @@ def _describe(photo: Photo, error: Exception) -> str:
     return f"{photo.file_name}: reading it failed ({type(error).__name__}: {first_line})."
 
 
-def _as_lexicon(lexicon) -> Lexicon | ImageLexicons | None:
+def _as_lexicon(lexicon: LexiconLike) -> Lexicon | ImageLexicons | None:
     if lexicon is None or isinstance(lexicon, (Lexicon, ImageLexicons)):
         return lexicon
-    return load_lexicon(lexicon) if isinstance(lexicon, (str, os.PathLike)) else Lexicon(lexicon)
+    return load_lexicon(os.fspath(lexicon)) if isinstance(lexicon, (str, os.PathLike)) else Lexicon(lexicon)
 
 
 def _pick_runtime(runtime: str) -> str:

@@ -220,6 +220,17 @@ def benchmark_loader(args: argparse.Namespace) -> None:
     print(f"\nLoader, all augmentation, S-448, one core: {median:.1f} photos/s [{low:.1f}, {high:.1f}]")
 
 
+def benchmark_runtimes(args: argparse.Namespace) -> None:
+    """Seconds a photo of the photos models with each runtime, beside RapidOCR where it is installed."""
+    from dld_spotter.analysis.runtime_benchmark import readers, seconds_a_photo
+    from dld_spotter.photo_sources import to_photos
+
+    images = [photo.read() for photo in to_photos(args.images)]
+    seconds = seconds_a_photo(readers(["photos", "photos-dld"]), images, args.repeats)
+    baseline = next((name for name in seconds if name == "RapidOCR, openvino"), next(iter(seconds)))
+    print(report(f"Reading {len(images)} photos of {args.images}, seconds a photo", seconds, baseline, {}))
+
+
 BENCHMARKS = {
     "reading": benchmark_reading,
     "decoding": benchmark_decoding,
@@ -228,6 +239,7 @@ BENCHMARKS = {
     "memory": benchmark_memory,
     "scoring": benchmark_scoring,
     "loader": benchmark_loader,
+    "runtimes": benchmark_runtimes,
 }
 
 
@@ -242,7 +254,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--peak", choices=["spotter", "dld"], help=argparse.SUPPRESS)
     parser.add_argument("--ground-truth", help="scoring: ground truth as a zip of text files or our JSON")
     parser.add_argument("--lexicon", help="scoring: a word list")
-    parser.add_argument("--images", help="loader: folder of photos")
+    parser.add_argument("--images", help="loader, runtimes: folder of photos")
     parser.add_argument("--annotations", help="loader: their annotations in our JSON")
     args = parser.parse_args(argv)
     what = args.what or ["reading", "decoding"]
@@ -253,6 +265,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("scoring needs --ground-truth")
     if "loader" in what and not (args.images and args.annotations):
         parser.error("loader needs --images and --annotations")
+    if "runtimes" in what and not args.images:
+        parser.error("runtimes needs --images")
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     if args.peak:

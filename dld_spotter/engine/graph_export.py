@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from detectron2.config import CfgNode
@@ -27,7 +27,7 @@ from dld_spotter.modeling import word_scores
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.modeling.dld.selector.backbone_selector import BackboneSelector
 from dld_spotter.modeling.dld.selector.regression import SHARPNESS
-from dld_spotter.modeling.dld.selector.selector_network import ResidualSelector
+from dld_spotter.modeling.dld.selector.selector_network import ResidualSelector, ScaleClassifier
 from dld_spotter.modeling.mask_rcnn.mask_rcnn_spotter import MaskRCNNSpotter
 from dld_spotter.modeling.recognition import masked_pooler, word_rectifier
 from dld_spotter.modeling.recognition.attention_decoder import AttentionDecoder
@@ -116,10 +116,10 @@ def _graphs(model: nn.Module, spotter: MaskRCNNSpotter) -> list[Graph]:
 
 
 def _selector_graphs(model: DLDSpotter) -> list[Graph]:
-    maps = parts.SelectorMaps(model)
+    maps, selector = parts.SelectorMaps(model), cast(ScaleClassifier, model.selector)
     image = torch.zeros(1, 3, 128, 192)
     count = len(maps(image))
-    statistics = torch.zeros(1, model.selector.classify.in_features)
+    statistics = torch.zeros(1, selector.classify.in_features)
     return [
         ("selector", maps, {"image": image}, [f"map{i}" for i in range(count)]),
         ("selector_classifier", parts.SelectorClassifier(model), {"statistics": statistics}, ["logits"]),

@@ -8,6 +8,7 @@ Shapes: B images, N words, H and W of an image, C channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from detectron2.layers import ROIAlign
@@ -158,7 +159,7 @@ class SelectorMaps(SpotterPart):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(1, 3, H, W) to maps (1, C, H', W')."""
-        selector = self.model.selector
+        selector: Any = self.model.selector
         if isinstance(selector, BackboneSelector):
             return tuple(selector.backbone(image).values())
         folded = nn.functional.pixel_unshuffle(image, selector.fold)
@@ -170,6 +171,6 @@ class SelectorClassifier(SpotterPart):
 
     def forward(self, statistics: Tensor) -> Tensor:
         """(1, D) to (1, k) logits."""
-        selector = self.model.selector
+        selector: Any = self.model.selector
         normalised = selector.norm(statistics) if isinstance(selector, BackboneSelector) else statistics
         return selector.classify(normalised)

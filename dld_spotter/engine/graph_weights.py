@@ -94,6 +94,7 @@ def leave_weights(graph: onnx.ModelProto, weights: Path, prefix: str) -> None:
         weights: the ``.pth`` file; it must lie beside the graph.
         prefix: see above.
     """
+    _drop_copies(graph)
     stored = stored_tensors(weights)
     content = np.memmap(weights, np.uint8, "r")
     kept, nodes = [], []
@@ -109,6 +110,22 @@ def leave_weights(graph: onnx.ModelProto, weights: Path, prefix: str) -> None:
     del graph.graph.initializer[:], graph.graph.node[:]
     graph.graph.initializer.extend(kept)
     graph.graph.node.extend([*nodes, *others])
+
+
+def _drop_copies(graph: onnx.ModelProto) -> None:
+    """Use equal weights under one name: ONNX Runtime does not read every graph that copies one of another file."""
+    names = {tensor.name for tensor in graph.graph.initializer}
+    copies = {
+        node.output[0]: node.input[0]
+        for node in graph.graph.node
+        if node.op_type == "Identity" and node.input[0] in names
+    }
+    nodes = [node for node in graph.graph.node if node.output[0] not in copies]
+    for node in nodes:
+        for index, name in enumerate(node.input):
+            node.input[index] = copies.get(name, name)
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
 
 
 def _equal(tensor: TensorProto, place: StoredTensor, content: np.ndarray) -> bool:
@@ -133,6 +150,9 @@ def _external(name: str, place: StoredTensor, file: str) -> tuple[TensorProto, l
         external.external_data.add(key=key, value=value)
     nodes, last = [], external.name
     back = np.argsort(place.order).tolist()
+    if back == sorted(back) and dtype is np.float32:
+        external.name = name
+        return external, []
     if back != sorted(back):
         nodes.append(helper.make_node("Transpose", [last], [f"{name}:turned"], perm=back))
         last = f"{name}:turned"

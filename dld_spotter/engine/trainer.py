@@ -247,15 +247,19 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: list[DatasetEvaluator] | None = None) -> OrderedDict:
-        """As the parent; with TEST.TEXT.READ_GROUND_TRUTH the results have the task "recognition", too."""
-        results = super().test(cfg, model, evaluators)
+        """As the parent; with TEST.TEXT.READ_GROUND_TRUTH the results have the task "recognition", too.
+
+        With MODEL.TEXT.READING_ONLY as well, they have that alone.
+        """
+        alone = cfg.MODEL.TEXT.READING_ONLY and cfg.TEST.TEXT.READ_GROUND_TRUTH
+        results = OrderedDict() if alone else super().test(cfg, model, evaluators)
         for name in cfg.DATASETS.TEST if cfg.TEST.TEXT.READ_GROUND_TRUTH else ():
             loader = build_text_test_loader(cfg, name, keep_annotations=True)
             charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
             figures = evaluate_recognition(model, loader, charset, Protocol.from_cfg(cfg))
             if figures:  # on the main process
                 # The parent leaves out the level of the data sets where there is only one.
-                (results if len(cfg.DATASETS.TEST) == 1 else results[name])["recognition"] = figures
+                (results if len(cfg.DATASETS.TEST) == 1 else results.setdefault(name, {}))["recognition"] = figures
         return results
 
     @classmethod

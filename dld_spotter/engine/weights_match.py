@@ -13,6 +13,7 @@ from detectron2.modeling.roi_heads import ROIHeads
 from torch import nn
 
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.modeling.recognition.text_head_spotter import TextHeadSpotter
 
 # Batches that a BatchNorm has seen: frozen ones have no such number, and none needs it.
 COUNTER = ".num_batches_tracked"
@@ -55,13 +56,22 @@ def describe_misfit(model: nn.Module, left: Leftovers, *, foreign: bool, wanted:
 
 
 def inference_names(model: nn.Module) -> list[str]:
-    """The tensors that predictions depend on: no teacher's, nor those of a selector that a fixed scale overrules."""
+    """The tensors that predictions depend on: no teacher's, nor those of a selector that a fixed scale overrules.
+
+    With MODEL.TEXT.READING_ONLY, those of recognition in given places.
+    """
     idle = ["teacher.", "fusion.", "temperature"]
     if not isinstance(model, DLDSpotter):
         idle = ["fusion."]
     elif model.fixed_scale:
         idle.append("selector.")
-    return [n for n in model.state_dict() if not n.startswith(tuple(idle)) and not n.endswith(COUNTER)]
+    names = [n for n in model.state_dict() if not n.startswith(tuple(idle)) and not n.endswith(COUNTER)]
+    if isinstance(model, TextHeadSpotter) and getattr(model, "reading_only", False):
+        head = model.recogniser()
+        parts = [name for name, module in model.named_modules() if module is head]
+        parts += [] if head.pools_from_image else ["backbone"]
+        names = [n for n in names if n.startswith(tuple(f"{part}." for part in parts))]
+    return names
 
 
 def whole_parts(model: nn.Module, names: Iterable[str]) -> list[str]:

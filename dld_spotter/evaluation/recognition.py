@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from detectron2.evaluation import inference_context
@@ -11,7 +11,7 @@ from torch import nn
 
 from dld_spotter.data.charset import PAD, Charset
 from dld_spotter.evaluation.protocol import Protocol
-from dld_spotter.evaluation.transcription import edit_similarity, fold_case
+from dld_spotter.evaluation.transcription import edit_similarity, fold_case, letters_and_digits
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,9 @@ def evaluate_recognition(
         distributed: count over all processes.
 
     Returns:
-        ``accuracy`` (share of words read without an error) and ``one_minus_ned`` (1 - normalised edit distance), 0.0
-        without readable words; {} on other than the main process.
+        ``accuracy`` (share of words read without an error), ``one_minus_ned`` (1 - normalised edit distance) and
+        ``accuracy_letters_digits`` (as word-recognition benchmarks count: letters and digits alone, without case; words
+        without any do not count), 0.0 without such words; {} on other than the main process.
     """
     protocol = protocol or Protocol()
     model = getattr(model, "module", model)  # DistributedDataParallel passes on forward() alone
@@ -49,14 +50,21 @@ def evaluate_recognition(
         return {}
     merged = {image_id: words for part in reversed(parts) for image_id, words in part.items()}
     words = [tuple(fold_case(text, protocol) for text in pair) for pair in itertools.chain(*merged.values())]
-    accuracy = sum(truth == read for truth, read in words) / len(words) if words else 0.0
+    accuracy = _share_equal(words)
     similarity = edit_similarity(words)
+    plain = [tuple(letters_and_digits(text) for text in pair) for pair in itertools.chain(*merged.values())]
+    of_letters = _share_equal([pair for pair in plain if pair[0]])
     logger.info(
-        "Reading in ground-truth places: accuracy %.4f, 1 - normalised edit distance %.4f (%d words of %d images, %s)",
-        *(accuracy, similarity, len(words), len(merged)),
+        "Recognition in ground-truth places: accuracy %.4f, %.4f of letters and digits alone, 1 - normalised edit "
+        "distance %.4f (%d words of %d images, %s)",
+        *(accuracy, of_letters, similarity, len(words), len(merged)),
         "case-sensitive" if protocol.case_sensitive else "case-insensitive",
     )
-    return {"accuracy": accuracy, "one_minus_ned": similarity}
+    return {"accuracy": accuracy, "one_minus_ned": similarity, "accuracy_letters_digits": of_letters}
+
+
+def _share_equal(pairs: Sequence[tuple[str, ...]]) -> float:
+    return sum(truth == read for truth, read in pairs) / len(pairs) if pairs else 0.0
 
 
 def word_pairs(truth: torch.Tensor, tokens: torch.Tensor, charset: Charset, record: dict) -> list[tuple[str, str]]:

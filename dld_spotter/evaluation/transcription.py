@@ -52,6 +52,11 @@ def fold_case(text: str, protocol: Protocol) -> str:
     return text if protocol.case_sensitive else upper_case(text)
 
 
+def letters_and_digits(text: str) -> str:
+    """What word-recognition benchmarks compare: a text's letters and digits, in capitals."""
+    return "".join(character for character in upper_case(text) if character.isalnum())
+
+
 def upper_case(text: str) -> str:
     """A composed text in capitals, composed.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -26,17 +27,29 @@ def cell_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> np.n
     return np.array(anchors, np.float32)
 
 
-def grid_anchors(cells: np.ndarray, rows: int, columns: int, stride: int, offset: float) -> np.ndarray:
-    """(rows * columns * A, 4): the cell anchors (A, 4) at each position of a feature map."""
-    x = (np.arange(columns, dtype=np.float32) + np.float32(offset)) * np.float32(stride)
-    y = (np.arange(rows, dtype=np.float32) + np.float32(offset)) * np.float32(stride)
-    shift = np.stack(np.broadcast_arrays(x[None], y[:, None], x[None], y[:, None]), axis=-1).reshape(-1, 1, 4)
-    return (shift + cells).reshape(-1, 4)
+@dataclass(frozen=True)
+class AnchorLevel:
+    """The anchors of one feature map.
+
+    Attributes:
+        cells: (A, 4) around the origin.
+        stride: of the map, in pixels.
+        offset: of the first anchors' centre, in strides.
+    """
+
+    cells: np.ndarray
+    stride: int
+    offset: float
+
+    def at(self, row: np.ndarray, column: np.ndarray, anchor: np.ndarray) -> np.ndarray:
+        """(N, 4) anchors at positions (N,) of the map, by the index (N,) of their cell."""
+        place = np.stack([column, row, column, row], axis=1).astype(np.float32)
+        return (place + np.float32(self.offset)) * np.float32(self.stride) + self.cells[anchor]
 
 
 def apply_deltas(deltas: np.ndarray, boxes: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """Move and stretch boxes (N, 4) by (dx, dy, dw, dh) (N, 4): ``Box2BoxTransform.apply_deltas``."""
-    deltas = deltas / np.float32(weights)
+    deltas = deltas / np.asarray(weights, np.float32)
     size = boxes[:, 2:] - boxes[:, :2]
     centre = deltas[:, :2] * size + (boxes[:, :2] + np.float32(0.5) * size)
     size = np.exp(np.minimum(deltas[:, 2:], np.float32(SCALE_CLAMP))) * size
@@ -51,7 +64,7 @@ def clip(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def has_area(boxes: np.ndarray) -> np.ndarray:
     """(N,) bool."""
-    return (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    return np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
@@ -64,12 +77,12 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndar
     order = np.argsort(-scores, kind="stable")
     sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).astype(np.float64)[order]
     ranks = np.arange(len(order), 0, -1, dtype=np.float32)  # OpenCV takes no negative scores
-    kept = cv2.dnn.NMSBoxes(sides, ranks, 0.0, threshold)
+    kept = cv2.dnn.NMSBoxes(sides, ranks, 0.0, threshold)  # type: ignore[arg-type]
     return order[np.asarray(kept, np.int64).reshape(-1)]
 
 
 def propose(
-    levels: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    levels: Sequence[tuple[np.ndarray, np.ndarray, AnchorLevel]],
     size: tuple[int, int],
     before: int,
     after: int,
@@ -79,7 +92,7 @@ def propose(
     """The region proposals of one image: ``find_top_rpn_proposals``.
 
     Args:
-        levels: of each level (A, H, W) logits, (4 A, H, W) deltas and (H * W * A, 4) anchors.
+        levels: of each level (A, H, W) logits, (4 A, H, W) deltas and the anchors.
         size: height and width of the image.
         before: how many of each level are looked at.
         after: how many are kept of all levels together.
@@ -96,7 +109,7 @@ def propose(
         place, anchor = np.divmod(best, len(logits))
         row, column = np.divmod(place, logits.shape[2])
         moved = deltas.reshape(-1, 4, *deltas.shape[1:])[anchor, :, row, column]
-        decoded = apply_deltas(moved, anchors[best], weights)
+        decoded = apply_deltas(moved, anchors.at(row, column, anchor), weights)
         fine = np.isfinite(decoded).all(axis=1) & np.isfinite(flat[best])
         decoded, best = clip(decoded[fine], size), best[fine]
         fine = has_area(decoded)
@@ -135,6 +148,8 @@ def detections(
     fine = np.isfinite(boxes).all(axis=1) & np.isfinite(probabilities).all(axis=1)
     fine &= probabilities[:, 0] > np.float32(least)
     boxes, scores = clip(boxes[fine], size), probabilities[fine, 0]
+    fine = has_area(boxes)  # others hold no word
+    boxes, scores = boxes[fine], scores[fine]
     kept = suppress(boxes, scores, threshold)[: most if most >= 0 else None]
     return boxes[kept], scores[kept]
 

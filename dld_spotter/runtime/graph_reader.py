@@ -18,7 +18,7 @@ from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.network_size import NetworkSize, mask_size
 from dld_spotter.pretrained import DEFAULT_MODEL, model_folder
 from dld_spotter.results import TextResult, make_words
-from dld_spotter.runtime.boxes import cell_anchors, detections, grid_anchors, propose, regions_by_level
+from dld_spotter.runtime.boxes import AnchorLevel, cell_anchors, detections, propose, regions_by_level
 from dld_spotter.runtime.engines import Graph, load_graphs
 from dld_spotter.runtime.images import NetworkImage, rescale, rescaled_factors, to_network
 from dld_spotter.runtime.masks import outlines
@@ -69,7 +69,10 @@ class GraphReader:
             lexicon_max_distance=settings["TEST.TEXT.LEXICON_MAX_DISTANCE"],
         )
         self.costs = ScaleCosts(tuple(network["scales"]), tuple(network["costs"])) if "scales" in network else None
-        self._cells = [cell_anchors(level["sizes"], level["aspect_ratios"]) for level in network["anchors"]]
+        self._anchors = [
+            AnchorLevel(cell_anchors(level["sizes"], level["aspect_ratios"]), level["stride"], level["offset"])
+            for level in network["anchors"]
+        ]
         self._pictures = PictureSettings(**network["pictures"]) if "pictures" in network else None
         self._maps = MapSettings(**network["maps"]) if "maps" in network else None
 
@@ -107,7 +110,7 @@ class GraphReader:
         network = self.settings.network
         height, width = image.shape[:2]
         ordered = image[:, :, ::-1] if network["format"] == "RGB" else image
-        full = to_network(np.ascontiguousarray(ordered), self.size, network["mean"], network["deviation"])
+        full = to_network(ordered, self.size, network["mean"], network["deviation"])
         scale = choose_scale(full, self.settings, self.graphs, asked)
         seen = full if scale is None else rescale(full, scale)
         found = self._find(seen)
@@ -129,11 +132,10 @@ class GraphReader:
         """Boxes, scores and masks of one image; what cannot score high enough, whatever it says, is left out."""
         settings, network = self.settings, self.settings.network
         outputs = self.graphs["detector"](image=image.pixels[None])
-        levels = []
-        for index, (cells, level) in enumerate(zip(self._cells, network["anchors"], strict=True)):
-            logits, deltas = outputs[f"logits{index}"][0], outputs[f"deltas{index}"][0]
-            anchors = grid_anchors(cells, *logits.shape[1:], level["stride"], level["offset"])
-            levels.append((logits, deltas, anchors))
+        levels = [
+            (outputs[f"logits{index}"][0], outputs[f"deltas{index}"][0], anchors)
+            for index, anchors in enumerate(self._anchors)
+        ]
         proposals = propose(
             levels,
             image.size,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from dld_spotter.network_size import NetworkSize
 
 DIVISOR = 32  # of the sides of a rescaled image
+_CHANNELS = ThreadPoolExecutor(3, thread_name_prefix="rescale")
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,14 @@ def to_network(image: np.ndarray, size: NetworkSize, mean: Sequence[float], devi
     rows, columns = size.resized(*image.shape[:2])
     if (rows, columns) != image.shape[:2]:
         # Pillow, as Detectron2's ResizeTransform: bilinear, and anti-aliased where the image shrinks.
-        image = np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BILINEAR))
-    normalised = (image.astype(np.float32) - np.float32(mean)) / np.float32(deviation)
-    bottom, right = -rows % size.step, -columns % size.step
-    padded = np.pad(normalised.transpose(2, 0, 1), ((0, 0), (0, bottom), (0, right)))
-    return NetworkImage(np.ascontiguousarray(padded), (rows, columns))
+        whole = Image.fromarray(np.ascontiguousarray(image))
+        image = np.asarray(whole.resize((columns, rows), Image.Resampling.BILINEAR))
+    pixels = np.zeros((3, rows + -rows % size.step, columns + -columns % size.step), np.float32)
+    for channel in range(3):
+        shown = pixels[channel, :rows, :columns]
+        np.subtract(image[:, :, channel], np.float32(mean[channel]), out=shown)
+        shown /= np.float32(deviation[channel])
+    return NetworkImage(pixels, (rows, columns))
 
 
 def rescale(image: NetworkImage, scale: float) -> NetworkImage:
@@ -56,11 +61,13 @@ def rescale(image: NetworkImage, scale: float) -> NetworkImage:
         return image
     height, width = image.padded
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    channels = [
-        np.asarray(Image.fromarray(channel).resize((columns, rows), Image.Resampling.BILINEAR))
-        for channel in image.pixels
-    ]
-    pixels = np.pad(np.stack(channels), ((0, 0), (0, -rows % DIVISOR), (0, -columns % DIVISOR)))
+    pixels = np.zeros((3, rows + -rows % DIVISOR, columns + -columns % DIVISOR), np.float32)
+
+    def resize(channel: int) -> None:
+        shrunk = Image.fromarray(image.pixels[channel]).resize((columns, rows), Image.Resampling.BILINEAR)
+        pixels[channel, :rows, :columns] = np.asarray(shrunk)
+
+    list(_CHANNELS.map(resize, range(3)))  # Pillow works beside other threads
     size = max(1, round(image.size[0] * (rows / height))), max(1, round(image.size[1] * (columns / width)))
     return NetworkImage(pixels, size)
 

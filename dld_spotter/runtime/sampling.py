@@ -17,7 +17,7 @@ def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         of the shape of the places, and of C.
     """
     height, width = image.shape[:2]
-    x, y = np.float32(x) - np.float32(0.5), np.float32(y) - np.float32(0.5)
+    x, y = (np.asarray(place, np.float32) - np.float32(0.5) for place in (x, y))
     left, top = np.floor(x), np.floor(y)
     result = np.zeros((*np.shape(x), *image.shape[2:]), np.float32)
     flat = image.reshape(height * width, *image.shape[2:])

@@ -98,14 +98,14 @@ def _changed(options: dict[str, Any], opts: Sequence[Any]) -> dict[str, Any]:
     return changed
 
 
-def _as_kind_of(old: object, value: object, key: str) -> object:
+def _as_kind_of(old: Any, value: Any, key: str) -> Any:
     """A value, or the text of one, as the kind of thing that stood there."""
     if isinstance(value, str) and not isinstance(old, str):
         try:
             value = ast.literal_eval(value)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             raise ValueError(f"{key} is {value!r}; a value such as {old!r} is needed.") from None
-    kinds = {bool: bool, int: int, float: (int, float), str: str, list: (list, tuple)}
-    if not isinstance(value, kinds[type(old)]) or (isinstance(value, bool) and not isinstance(old, bool)):
+    kinds: dict[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), list: (list, tuple)}
+    if not isinstance(value, kinds.get(type(old), (str,))) or (isinstance(value, bool) and not isinstance(old, bool)):
         raise ValueError(f"{key} is {value!r}; a value such as {old!r} is needed.")
     return float(value) if isinstance(old, float) else list(value) if isinstance(old, list) else value

@@ -39,4 +39,5 @@ def attention_texts(tokens: np.ndarray, charset: Charset) -> list[str]:
 
 def combine(det_scores: np.ndarray, text_scores: np.ndarray, powers: Sequence[float]) -> np.ndarray:
     """(N,) combined scores, as ``modeling.word_scores.WordScoring.combine``."""
-    return np.float32(det_scores) ** np.float32(powers[0]) * np.float32(text_scores) ** np.float32(powers[1])
+    first, second = np.asarray(powers, np.float32)
+    return np.asarray(det_scores, np.float32) ** first * np.asarray(text_scores, np.float32) ** second

@@ -42,7 +42,7 @@ def test_training_resuming_and_evaluating(tmp_path, train_net, capsys):
     assert 0.0 <= results["e2e_none"]["hmean"] <= 1.0
     args = parser.parse_args([*arguments, "--eval-only", "--resume", "TEST.TEXT.READ_GROUND_TRUTH", "True"])
     results = train_net.main(args)
-    assert results["recognition"].keys() == {"accuracy", "one_minus_ned"}
+    assert results["recognition"].keys() == {"accuracy", "one_minus_ned", "accuracy_letters_digits"}
 
 
 def test_a_model_of_the_project_is_evaluated_by_its_name(tmp_path, train_net):
