@@ -14,13 +14,13 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
 from statistics import median
 from threading import Lock, Thread
 from time import monotonic
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,8 +31,7 @@ from dld_spotter.resources import resource
 SAMPLES = "projects/DLD/samples"
 
 
-@dataclass
-class Round:
+class Round(NamedTuple):
     """What clients saw in one round.
 
     Attributes:
@@ -40,8 +39,8 @@ class Round:
         seconds: that each photo took which was read.
     """
 
-    statuses: Counter[int] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
+    statuses: Counter[int]
+    seconds: list[float]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -96,7 +95,7 @@ def plain_rate(predictor: TextPredictor, photos: Sequence[bytes], seconds: float
 
 def ask(port: int, photos: Sequence[bytes], clients: int, seconds: float) -> tuple[float, Round]:
     """Photos a second of the service, and what its clients saw."""
-    seen, lock, numbers = Round(), Lock(), count()
+    seen, lock, numbers = Round(Counter(), []), Lock(), count()
     started = monotonic()
 
     def client() -> None:
@@ -108,7 +107,8 @@ def ask(port: int, photos: Sequence[bytes], clients: int, seconds: float) -> tup
             answer.read()
             with lock:
                 seen.statuses[answer.status] += 1
-                seen.seconds += [monotonic() - asked] if answer.status == 200 else []
+                if answer.status == 200:
+                    seen.seconds.append(monotonic() - asked)
         connection.close()
 
     threads = [Thread(target=client) for _ in range(clients)]

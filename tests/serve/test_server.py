@@ -105,3 +105,13 @@ def test_the_page_is_part_of_the_package(tmp_path):
     from dld_spotter.serve.page_files import TYPES
 
     assert {path.name for path in (tmp_path / "dld_spotter/serve/page").iterdir()} == set(TYPES)
+
+
+def test_the_benchmark_lets_both_read(capfd):
+    benchmark = toy.load_script("tools/benchmark_service.py")
+    options = ["--model", "synthetic-dld", "--runtime", RUNTIME, "--clients", "2", "--seconds", "1", "--repeats", "2"]
+    assert benchmark.main(options) == 0
+    printed = capfd.readouterr().out
+    rates = [float(number) for number in re.findall(r"([\d.]+) photos/s", printed)]
+    assert len(rates) == 2 and min(rates) > 0
+    assert re.search(r"^answers: \d+ of 200$", printed, re.MULTILINE)
