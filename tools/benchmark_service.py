@@ -3,12 +3,14 @@
 
     python tools/benchmark_service.py --model photos-dld --runtime openvino --clients 16 --seconds 20 --repeats 3
 
-Both read the same photos in turns, the service in a process of its own and over the loopback interface.
+Both read the same photos in turns, the service in a process of its own and over the loopback interface. The processors'
+seconds for a photo say what the service adds where other programs run on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 from threading import Lock, Thread
-from time import monotonic
+from time import monotonic, process_time
 from typing import NamedTuple
 
 import numpy as np
@@ -31,16 +33,22 @@ from dld_spotter.resources import resource
 SAMPLES = "projects/DLD/samples"
 
 
-class Round(NamedTuple):
-    """What clients saw in one round.
+class Turn(NamedTuple):
+    """What one of the two did in its turn.
 
     Attributes:
-        statuses: number of answers by status.
-        seconds: that each photo took which was read.
+        photos: that were read.
+        elapsed: seconds.
+        work: seconds of all processors.
+        statuses: number of the service's answers by status.
+        waits: seconds that clients waited for each photo.
     """
 
+    photos: int
+    elapsed: float
+    work: float
     statuses: Counter[int]
-    seconds: list[float]
+    waits: list[float]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -68,20 +76,29 @@ def main(argv: list[str] | None = None) -> int:
     service = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         port = int(re.search(r":(\d+)/", service.stdout.readline())[1])
-        plain_rate(predictor, photos, 3.0)  # warm
-        plain, rounds = [], []
-        for _ in range(args.repeats):
-            plain.append(plain_rate(predictor, photos, args.seconds))
-            rounds.append(ask(port, photos, args.clients, args.seconds))
+        read_plainly(predictor, photos, 3.0)  # warm
+        turns = [
+            (read_plainly(predictor, photos, args.seconds), ask(service.pid, port, photos, args))
+            for _ in range(args.repeats)
+        ]
     finally:
         service.terminate()
         service.wait()
-    return report(plain, rounds, args)
+    return report(turns, args.clients)
 
 
-def plain_rate(predictor: TextPredictor, photos: Sequence[bytes], seconds: float) -> float:
-    """Photos a second of the predictor alone, from the bytes of their files."""
-    started = monotonic()
+def processor_seconds(process: int) -> float:
+    """That a process and those which it has started have worked, by Linux's /proc."""
+    folder = Path("/proc", str(process))
+    worked = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]  # user, system
+    children = [number for task in folder.glob("task/*/children") for number in task.read_text().split()]
+    ticks = os.sysconf("SC_CLK_TCK")
+    return sum(map(int, worked)) / ticks + sum(processor_seconds(int(child)) for child in children)
+
+
+def read_plainly(predictor: TextPredictor, photos: Sequence[bytes], seconds: float) -> Turn:
+    """A turn of the predictor alone, with the bytes of photos' files."""
+    started, worked = monotonic(), process_time()
 
     def until_the_end() -> Iterator[bytes]:
         for number in count():
@@ -90,45 +107,48 @@ def plain_rate(predictor: TextPredictor, photos: Sequence[bytes], seconds: float
             yield photos[number % len(photos)]
 
     read = sum(result.error is None for result in predictor.stream(until_the_end()))
-    return read / (monotonic() - started)
+    return Turn(read, monotonic() - started, process_time() - worked, Counter(), [])
 
 
-def ask(port: int, photos: Sequence[bytes], clients: int, seconds: float) -> tuple[float, Round]:
-    """Photos a second of the service, and what its clients saw."""
-    seen, lock, numbers = Round(Counter(), []), Lock(), count()
-    started = monotonic()
+def ask(process: int, port: int, photos: Sequence[bytes], args: argparse.Namespace) -> Turn:
+    """A turn of the service, with clients of which each asks again as soon as it is answered."""
+    lock, numbers, statuses, waits = Lock(), count(), Counter[int](), list[float]()
+    started, worked = monotonic(), processor_seconds(process)
 
     def client() -> None:
         connection = HTTPConnection("127.0.0.1", port, timeout=120)
-        while monotonic() - started < seconds:
+        while monotonic() - started < args.seconds:
             asked = monotonic()
             connection.request("POST", "/v1/read", photos[next(numbers) % len(photos)])
             answer = connection.getresponse()
             answer.read()
             with lock:
-                seen.statuses[answer.status] += 1
+                statuses[answer.status] += 1
                 if answer.status == 200:
-                    seen.seconds.append(monotonic() - asked)
+                    waits.append(monotonic() - asked)
         connection.close()
 
-    threads = [Thread(target=client) for _ in range(clients)]
+    threads = [Thread(target=client) for _ in range(args.clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return seen.statuses[200] / (monotonic() - started), seen
+    return Turn(statuses[200], monotonic() - started, processor_seconds(process) - worked, statuses, waits)
 
 
-def report(plain: Sequence[float], rounds: Sequence[tuple[float, Round]], args: argparse.Namespace) -> int:
+def report(turns: Sequence[tuple[Turn, Turn]], clients: int) -> int:
     """Print what was measured; 1 if an answer was neither a record nor a stated refusal."""
-    served = [rate for rate, _ in rounds]
-    statuses = sum((seen.statuses for _, seen in rounds), Counter())
-    waits = np.concatenate([seen.seconds for _, seen in rounds])
-    ratios = [ours / alone for ours, alone in zip(served, plain, strict=True)]
-    print(f"plain predictor: {median(plain):.2f} photos/s ({', '.join(f'{rate:.2f}' for rate in plain)})")
-    print(f"service, {args.clients} clients: {median(served):.2f} photos/s ({', '.join(f'{r:.2f}' for r in served)})")
+    names = "plain predictor", f"service, {clients} clients"
+    for name, own in zip(names, zip(*turns, strict=True), strict=True):
+        rates = [turn.photos / turn.elapsed for turn in own]
+        work = sum(turn.work for turn in own) / sum(turn.photos for turn in own)
+        each = ", ".join(f"{rate:.2f}" for rate in rates)
+        print(f"{name}: {median(rates):.2f} photos/s ({each}), {work:.3f} processor seconds a photo")
+    ratios = [(served.photos / served.elapsed) / (plain.photos / plain.elapsed) for plain, served in turns]
     print(f"service / plain: {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    waits = np.concatenate([served.waits for _, served in turns])
     print("seconds of a photo: " + ", ".join(f"p{p} {np.percentile(waits, p):.2f}" for p in (50, 90, 99)))
+    statuses = sum((served.statuses for _, served in turns), Counter())
     print("answers: " + ", ".join(f"{number} of {status}" for status, number in sorted(statuses.items())))
     return int(bool(set(statuses) - {200, 503}))
 

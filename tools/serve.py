@@ -34,12 +34,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--max-pixels", type=int, default=limits.max_pixels, metavar="N", help="of a photo (default: %(default)s)")
     add("--timeout", type=float, default=limits.timeout, metavar="S", help="seconds for a photo (default: %(default)s)")
     add("--queue", type=int, default=limits.queue, metavar="N", help="photos in the house (default: %(default)s)")
-    add(
-        *("--batch-size", "-b"),
-        type=int,
-        metavar="N",
-        help="photos that are given to the model together, at most (default: 8 with torch, else 1)",
-    )
+    batch = "photos that are given to the model together, at most (default: 8 with torch, else 1)"
+    add("--batch-size", type=int, metavar="N", help=batch)
     return parser
 
 

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from dld_spotter import __version__
 from dld_spotter.serve.answers import Health, ModelCard, Problem, ReadPhoto, read_photo
-from dld_spotter.serve.limits import Limits, Refusal, queue_is_full, stopping, too_late
+from dld_spotter.serve.limits import Limits, Refusal, from_another_page, queue_is_full, stopping, too_late
 from dld_spotter.serve.page_files import HEADERS, TYPES, page_files
 from dld_spotter.serve.photo_decoder import PhotoDecoder
 from dld_spotter.serve.reading_queue import Decoder, Job, Reading, ReadingQueue
@@ -30,12 +30,15 @@ logger = logging.getLogger(__name__)
 READ, MODEL, HEALTH, METRICS = "/v1/read", "/v1/model", "/health", "/metrics"
 _ROUTES = {READ, MODEL, HEALTH, METRICS, "/openapi.json", "/", *(f"/{name}" for name in TYPES)}  # in the metrics
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
+    403: {"model": Problem, "description": "A browser asks for a page from elsewhere."},
     408: {"model": Problem, "description": "The photo did not arrive in time."},
     413: {"model": Problem, "description": "Too many bytes or pixels."},
     422: {"model": Problem, "description": "No photo, a damaged one, or a scale that the model does not have."},
     500: {"model": Problem, "description": "The model failed on this photo."},
     503: {"model": Problem, "description": "The queue is full, the time is over, or the service stops."},
 }
+# Nothing is sent anywhere, whatever the environment says; versions of FastAPI without telemetry ignore it.
+_NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _BYTES = {"type": "string", "format": "binary"}
 _BODY = {
     "requestBody": {
@@ -78,6 +81,8 @@ class Service:
             ClientDisconnect: nobody waits for it any more.
         """
         started = monotonic()
+        if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):  # browsers alone say so
+            raise from_another_page()
         with self._admitted():
             self.model.check_scale(scale)
             upload = await receive_photo(request, self.limits)
@@ -135,6 +140,7 @@ def create_app(service: Service) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
+        telemetry=_NO_TELEMETRY,
     )
     app.include_router(_reading_routes(service))
     app.include_router(_page_routes())

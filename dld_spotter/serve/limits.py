@@ -54,6 +54,11 @@ class Refusal(Exception):
         self.status, self.sentence, self.retry = status, sentence, retry
 
 
+def from_another_page() -> Refusal:
+    """The answer to a browser that shows a page of somebody else, who would let this machine work for them."""
+    return Refusal(403, "this service answers its own page alone; a page from elsewhere cannot use it.")
+
+
 def too_many_bytes(limits: Limits) -> Refusal:
     """The answer to a file that is too large."""
     return Refusal(413, f"the photo has more than the {limits.max_bytes:,} bytes allowed; save it smaller.")

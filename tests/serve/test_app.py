@@ -61,6 +61,13 @@ def test_formats(service, format):
     assert service.read(photo(format=format)).json["width"] == 60
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("none", 200), ("same-origin", 200), ("same-site", 403), ("cross-site", 403)]
+)
+def test_pages_from_elsewhere_cannot_let_it_work(service, site, status):
+    assert service.ask("/v1/read", GOOD, Sec_Fetch_Site=site).status == status
+
+
 def test_a_form(service):
     body = form(("note", None, b"ignored"), ("photo", "door.png", GOOD))
     assert service.ask("/v1/read", body, **FORM).json["file_name"] == "door.png"
@@ -144,7 +151,7 @@ def test_metrics():
 def test_openapi_describes_what_is_answered(service):
     described = service.ask("/openapi.json").json
     read = described["paths"]["/v1/read"]["post"]
-    assert set(read["responses"]) == {"200", "408", "413", "422", "500", "503"}
+    assert set(read["responses"]) == {"200", "403", "408", "413", "422", "500", "503"}
     assert set(read["requestBody"]["content"]) == {"image/*", "application/octet-stream", "multipart/form-data"}
     assert {parameter["name"] for parameter in read["parameters"]} == {"scale", "name"}
     schemas = described["components"]["schemas"]
