@@ -297,10 +297,13 @@ def _add_run(cfg: CN) -> None:
     evaluation.LEXICON_PATHS = []
     # How a word is replaced: "nearest" (always, by the nearest lexicon word), "limited" (only within
     # LEXICON_MAX_DISTANCE edits; others stay as they were read), or "weighted" (by the weighted edit distance of the
-    # Mask TextSpotter papers; but with a generic lexicon, detections 1.5 edits or more away do not count).
+    # Mask TextSpotter papers; but with a generic lexicon, detections 1.5 edits or more away do not count), or
+    # "likelihood" (by the word that a CTC recogniser takes for likeliest; set SCORE_THRESHOLD to 0.3 with it).
     evaluation.LEXICON_RULE = "nearest"
     # Edits, for the rule "limited".
     evaluation.LEXICON_MAX_DISTANCE = 1
+    # With the rule "likelihood" words count whose score is this or more: of detection and of the word of the list.
+    evaluation.LEXICON_SCORE_THRESHOLD = 0.37
     # A detection matches a word when their IoU exceeds this (MANGO's tables use 0.1).
     evaluation.IOU_THRESHOLD = 0.5
     # Whether upper and lower case differ.

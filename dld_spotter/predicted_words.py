@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from detectron2.structures import Instances
 
-from dld_spotter.data.charset import Charset
+from dld_spotter.data.charset import Charset, list_characters
 from dld_spotter.outlines import box_region, boxed_outline
 from dld_spotter.results import Word, make_words
 from dld_spotter.structures import PolygonBoxes, WordPolygons
@@ -26,7 +26,15 @@ def to_words(instances: Instances, charset: Charset, scale_x: float = 1.0, scale
     scores = list(zip(*(values.tolist() for values in (combined, *both)), strict=True))
     outlines = instances_to_polygons(instances)
     scaled = [None if outline is None else outline * (scale_x, scale_y) for outline in outlines]
-    return make_words(charset.decode(instances.pred_text), scores, scaled)
+    return make_words(charset.decode(instances.pred_text), scores, scaled, _columns(instances, charset))
+
+
+def _columns(instances: Instances, charset: Charset) -> list[tuple[dict[str, float], ...]] | None:
+    """What a CTC recogniser takes for likely in each column of each word; None of another recogniser."""
+    if not instances.has("pred_column_classes"):
+        return None
+    both = instances.pred_column_classes.cpu().numpy(), instances.pred_column_probs.float().cpu().numpy()
+    return [list_characters(*of_word, charset) for of_word in zip(*both, strict=True)]
 
 
 def instances_to_polygons(instances: Instances) -> list[np.ndarray | None]:

@@ -16,12 +16,12 @@ from tqdm import tqdm
 from dld_spotter.batching import each_or_error, in_batches
 from dld_spotter.evaluation import protocol as scoring
 from dld_spotter.evaluation.icdar import image_key
-from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, correct_words, load_lexicon
+from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon, look_up
 from dld_spotter.image_io import ImageError
 from dld_spotter.network_size import NetworkSize
 from dld_spotter.photo_sources import Photo, Source, to_photos
 from dld_spotter.pretrained import DEFAULT_MODEL
-from dld_spotter.results import TextResult, in_reading_order
+from dld_spotter.results import TextResult, Word, in_reading_order
 from dld_spotter.scale_costs import ScaleCosts, check_scale
 from dld_spotter.tiling import SHRUNK_FROM, Tiling, merge_tiles, plan_tiles, shrinkage
 
@@ -300,9 +300,7 @@ class TextPredictor:
             error = outcome if isinstance(outcome, ImageError) else _describe(photo, outcome)
             outcome = TextResult("", error=str(error))
         elif job.lexicon is not None:
-            texts = correct_words([word.text for word in outcome.words], job.lexicon, self.reader.protocol)
-            words = [replace(word, text=text) for word, text in zip(outcome.words, texts, strict=True)]
-            outcome = replace(outcome, words=words)
+            outcome = replace(outcome, words=_corrected(outcome.words, job.lexicon, self.reader.protocol))
         return replace(outcome, file_name=photo.file_name, name=photo.name, source=photo.source, page=photo.page)
 
 
@@ -312,6 +310,18 @@ class _Job:
 
     photo: Photo
     lexicon: Lexicon | None
+
+
+def _corrected(words: Sequence[Word], lexicon: Lexicon, protocol: scoring.Protocol) -> list[Word]:
+    """The words as the lexicon has them. Those that are too far from it stay as they were read; but with the rule
+    "likelihood" those that are not sure enough are left out."""
+    reads = [
+        scoring.ReadWord(np.array(word.polygon), word.text, word.score, columns=word.columns, det_score=word.det_score)
+        for word in words
+    ]
+    found = zip(words, look_up(reads, lexicon, protocol), strict=True)
+    dropped = protocol.lexicon_rule == "likelihood"
+    return [replace(word, text=text or word.text) for word, text in found if text is not None or not dropped]
 
 
 def _describe(photo: Photo, error: Exception) -> str:

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -30,6 +30,8 @@ class Word:
         det_score: how sure it is that there is a word, in [0, 1].
         text_score: how sure the reading is, in [0, 1].
         polygon: its outline, clockwise on screen: [x, y] in pixels of the original image.
+        columns: of a CTC recogniser, for each column the probabilities of its likeliest characters, "" for none; the
+            lexicon rule "likelihood" asks for them.
     """
 
     text: str
@@ -37,6 +39,14 @@ class Word:
     det_score: float
     text_score: float
     polygon: list[list[float]]
+    columns: tuple[dict[str, float], ...] | None = field(default=None, repr=False, compare=False)
+
+    def to_dict(self, columns: bool = False) -> dict:
+        """Plain numbers and strings, ready for JSON; with ``columns`` if asked for and known."""
+        record = asdict(self)
+        if self.columns is None or not columns:
+            del record["columns"]
+        return record
 
 
 @dataclass(frozen=True)
@@ -79,17 +89,20 @@ class TextResult:
         """What the image says, line by line."""
         return "\n".join(" ".join(word.text for word in line) for line in self.lines)
 
-    def to_dict(self) -> dict:
+    def to_dict(self, columns: bool = False) -> dict:
         """The record: plain numbers and strings, ready for JSON. An unreadable image has ``error`` and no words.
 
         ``page`` and ``tiles`` stand in it where there are several; ``scale`` is 1.0 of a model that chooses none.
+
+        Args:
+            columns: with the words' ``columns``, which are ten times as long as the rest.
         """
         named = {"file_name": self.file_name} | ({"page": self.page} if self.page is not None else {})
         if self.error is not None:
             return named | {"error": self.error}
         size = {"height": self.height, "width": self.width, "scale": 1.0 if self.scale is None else self.scale}
         tiles = {"tiles": self.tiles} if self.tiles > 1 else {}
-        return named | size | tiles | {"words": [asdict(word) for word in self.words]}
+        return named | size | tiles | {"words": [word.to_dict(columns) for word in self.words]}
 
     @staticmethod
     def from_dict(record: Mapping, photo: Photo) -> TextResult:
@@ -201,7 +214,10 @@ def in_reading_order(words: list[Word]) -> list[Word]:
 
 
 def make_words(
-    texts: Sequence[str], scores: Sequence[Sequence[float]], polygons: Sequence[np.ndarray | None]
+    texts: Sequence[str],
+    scores: Sequence[Sequence[float]],
+    polygons: Sequence[np.ndarray | None],
+    columns: Sequence[tuple[dict[str, float], ...]] | None = None,
 ) -> list[Word]:
     """Words in reading order; those without an outline or with a score that is no number are left out.
 
@@ -209,13 +225,15 @@ def make_words(
         texts: what they say.
         scores: of each both together, of detection, and of recognition.
         polygons: (P, 2) of each, in pixels of the original image; None of a word without an area.
+        columns: of each, if they are known.
     """
     words = []
-    for text, of_word, polygon in zip(texts, scores, polygons, strict=True):
+    known: Sequence[tuple[dict[str, float], ...] | None] = columns or [None] * len(texts)
+    for text, of_word, polygon, own in zip(texts, scores, polygons, known, strict=True):
         if not all(map(math.isfinite, of_word)):
             logger.warning("a word is left out: its scores are %s, %s and %s.", *of_word)
         elif polygon is not None:
-            words.append(_make_word(text, of_word, polygon))
+            words.append(replace(_make_word(text, of_word, polygon), columns=own))
     return in_reading_order(words)
 
 

@@ -43,10 +43,18 @@ def get_parser() -> argparse.ArgumentParser:
         choices=LEXICON_RULES,
         help="nearest: every word becomes the list's nearest; limited: only within --lexicon-max-distance; weighted: "
         "by the weighted edit distance of the Mask TextSpotter papers, which leaves out detections far from the list "
-        "unless 'generic' is in its name (default: %(default)s)",
+        "unless 'generic' is in its name; likelihood: the word that a CTC recogniser takes for likeliest, of "
+        "predictions with 'columns' (default: %(default)s)",
     )
     parser.add_argument(
         "--lexicon-max-distance", type=int, default=1, metavar="EDITS", help="for 'limited' (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--lexicon-score-threshold",
+        type=float,
+        default=0.37,
+        metavar="S",
+        help="for 'likelihood' (default: %(default)s)",
     )
     parser.add_argument("--iou", type=float, default=0.5, help="must be exceeded (default: %(default)s)")
     parser.add_argument("--word-spotting", action="store_true", help="only word spotting; else end-to-end as well")
@@ -80,6 +88,7 @@ def evaluate(args: argparse.Namespace) -> None:
         score_threshold=args.score_threshold,
         lexicon_rule=args.lexicon_rule,
         lexicon_max_distance=args.lexicon_max_distance,
+        lexicon_score_threshold=args.lexicon_score_threshold,
     )
     truth, known_lexicons = find_ground_truth(args.ground_truth, args.layout)
     lexicons = dict(find_lexicon(entry, known_lexicons) for entry in args.lexicon)

@@ -22,6 +22,8 @@ PAD = START = 0
 END = 1
 NUM_SPECIAL = 2
 
+LIKELY, LEAST_LIKELY = 8, 1e-4  # characters of a column that are told, and their least probability
+
 _BUILT_IN = Path(__file__).with_name("charsets")
 
 
@@ -140,3 +142,24 @@ class Charset:
 
     def __repr__(self) -> str:
         return f"Charset({len(self)} characters from {self.source})"
+
+
+def list_characters(classes: np.ndarray, probabilities: np.ndarray, charset: Charset) -> tuple[dict[str, float], ...]:
+    """The likeliest characters of each column of a CTC recogniser.
+
+    Args:
+        classes: (T, K) of the columns, the likeliest first; 0 is the blank.
+        probabilities: (T, K).
+        charset: class c is its character c - 1.
+
+    Returns:
+        T dictionaries, "" for the blank; those less likely than LEAST_LIKELY are left out.
+    """
+    return tuple(
+        {
+            charset.characters[c - 1] if c else "": round(p, 5)
+            for c, p in zip(row, values, strict=True)
+            if p >= LEAST_LIKELY
+        }
+        for row, values in zip(classes.tolist(), probabilities.tolist(), strict=True)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,10 +14,21 @@ from rapidfuzz.distance import Levenshtein
 
 from dld_spotter.data.word_lists import normalize_text, parse_word_list, read_word_list
 from dld_spotter.evaluation.icdar import image_keys, list_text_files
-from dld_spotter.evaluation.protocol import WEIGHTED_REACH, CharacterScores, ImageWords, Protocol
+from dld_spotter.evaluation.lexicon_likelihood import word_log_likelihoods
+from dld_spotter.evaluation.protocol import (
+    LIKELIHOOD_POWERS,
+    OPEN_LIST_MARGIN,
+    OPEN_LIST_SCORE,
+    WEIGHTED_REACH,
+    CharacterScores,
+    ImageWords,
+    Protocol,
+    ReadWord,
+)
 from dld_spotter.evaluation.transcription import spellings, upper_case
 from dld_spotter.evaluation.weighted_distance import fold_scores, spell_key, weighted_distances
 
+_ALL_WEIGHED = 200  # words of a list whose likelihood is computed at most
 _BATCH = 256  # words looked up together: a matrix of 45 MB with 88,000 words in the list
 
 
@@ -85,6 +97,29 @@ class Lexicon:
         candidates = np.flatnonzero(distances <= distances.min() + 2)
         weighted = weighted_distances(query, [self._keys[i] for i in candidates], fold_scores(word, scores))
         return self.words[candidates[weighted.argmin()]], float(weighted.min())
+
+    def likeliest(self, words: Sequence[ReadWord]) -> list[tuple[str, float, float]]:
+        """For each word the likeliest of the list, its log-probability, and that of the word as it was read.
+
+        Of long lists, those words are asked for that are at most two edits further away than the nearest.
+
+        Args:
+            words: with ``columns``.
+        """
+        texts = [upper_case(word.text) for word in words]
+        distances = dict(_distances(texts, self._upper)) if len(self) > _ALL_WEIGHED else {}
+        found = []
+        for word, text in zip(words, texts, strict=True):
+            candidates = np.arange(len(self))
+            if text in distances:
+                near = distances[text]
+                candidates = np.flatnonzero(near <= near.min() + 2)
+                candidates = candidates[np.argsort(near[candidates], kind="stable")[:_ALL_WEIGHED]]
+            asked = [text, *(self._upper[i] for i in candidates)]
+            read, *listed = word_log_likelihoods(word.columns or (), asked)
+            best = int(np.argmax(listed))
+            found.append((self.words[candidates[best]], float(listed[best]), float(read)))
+        return found
 
     @cached_property
     def _folded(self) -> frozenset[str]:
@@ -162,35 +197,60 @@ def full_lexicon(images: Iterable[ImageWords], source: str = "the ground truth")
     return Lexicon(dict.fromkeys(word.text for image in images for word in image.truths if not word.ignore), source)
 
 
-def correct_words(words: Sequence[str], lexicon: Lexicon, protocol: Protocol) -> list[str]:
-    """The words as the lexicon has them; those that are too far from it for the protocol's rule as they are.
-
-    One call for many words is much faster than one for each.
-    """
-    found = look_up(words, [None] * len(words), lexicon, protocol)
-    return [word if near is None else near for word, near in zip(words, found, strict=True)]
-
-
-def look_up(
-    words: Sequence[str], scores: Sequence[CharacterScores | None], lexicon: Lexicon, protocol: Protocol
-) -> list[str | None]:
+def look_up(words: Sequence[ReadWord], lexicon: Lexicon, protocol: Protocol) -> list[str | None]:
     """For each word what the protocol's lexicon rule makes of it; None where its detection does not count then.
 
     The rules "nearest" and "limited" leave words of one or two characters and words with a digit or "+" as they were
-    read: lists hold no such words. "limited" also leaves those that are too far.
+    read: lists hold no such words. "limited" also leaves those that are too far. One call for many words is much faster
+    than one for each.
 
     Args:
-        scores: of the words' characters, for the rule "weighted".
+        words: "weighted" asks for their ``character_scores``, "likelihood" for ``columns`` and ``det_score``.
+        lexicon: the list.
+        protocol: the rule.
     """
+    texts = [word.text for word in words]
     if protocol.lexicon_rule == "weighted":
-        found = lexicon.nearest_weighted(words, scores)
-        return [word if distance < WEIGHTED_REACH or not protocol.lexicon_filters else None for word, distance in found]
-    corrected: list[str | None] = list(words)
-    indices = [i for i, word in enumerate(words) if _is_correctable(word)]
-    for index, (word, distance) in zip(indices, lexicon.nearest([words[i] for i in indices]), strict=True):
+        near = lexicon.nearest_weighted(texts, [word.character_scores for word in words])
+        return [word if distance < WEIGHTED_REACH or not protocol.lexicon_filters else None for word, distance in near]
+    if protocol.lexicon_rule == "likelihood":
+        return _look_up_likeliest(words, lexicon, protocol)
+    corrected: list[str | None] = list(texts)
+    indices = [i for i, text in enumerate(texts) if _is_correctable(text)]
+    for index, (word, distance) in zip(indices, lexicon.nearest([texts[i] for i in indices]), strict=True):
         if protocol.lexicon_rule == "nearest" or distance <= protocol.lexicon_max_distance:
             corrected[index] = word
     return corrected
+
+
+def _look_up_likeliest(words: Sequence[ReadWord], lexicon: Lexicon, protocol: Protocol) -> list[str | None]:
+    """The rule "likelihood"; words without columns are corrected by the nearest of the list."""
+    known = [word for word in words if word.columns]
+    likeliest = iter(lexicon.likeliest(known))
+    nearest = iter(look_up([w for w in words if not w.columns], lexicon, replace(protocol, lexicon_rule="nearest")))
+    least = protocol.lexicon_score_threshold
+    if least > 0 and not protocol.lexicon_is_complete:
+        least = max(least, OPEN_LIST_SCORE)
+    found: list[str | None] = []
+    for word in words:
+        if not word.columns:
+            found.append(next(nearest) if word.score >= protocol.score_threshold else None)
+            continue
+        text, listed, read = next(likeliest)
+        margin = math.inf if protocol.lexicon_is_complete else OPEN_LIST_MARGIN
+        if not _is_correctable(word.text):
+            margin = min(margin, OPEN_LIST_MARGIN)  # lists hold no such words, but one may be misread as such
+        if math.isfinite(listed) and read - listed <= margin:
+            found.append(text if _likelihood_score(word, text, listed) >= least else None)
+        else:
+            found.append(word.text if word.score >= protocol.score_threshold else None)
+    return found
+
+
+def _likelihood_score(word: ReadWord, text: str, log_likelihood: float) -> float:
+    """How sure it is that there is a word and that it is this one of the list, in [0, 1]."""
+    det_score = word.score if word.det_score is None else word.det_score
+    return det_score ** LIKELIHOOD_POWERS[0] * math.exp(LIKELIHOOD_POWERS[1] * log_likelihood / max(len(text), 1))
 
 
 def _is_correctable(word: str) -> bool:

@@ -52,7 +52,8 @@ def evaluate_recognition(
     words = [tuple(fold_case(text, protocol) for text in pair) for pair in itertools.chain(*merged.values())]
     accuracy = _share_equal(words)
     similarity = edit_similarity(words)
-    plain = [tuple(letters_and_digits(text) for text in pair) for pair in itertools.chain(*merged.values())]
+    pairs_of_all = list(itertools.chain(*merged.values()))
+    plain = [(letters_and_digits(truth), letters_and_digits(read)) for truth, read in pairs_of_all]
     of_letters = _share_equal([pair for pair in plain if pair[0]])
     logger.info(
         "Recognition in ground-truth places: accuracy %.4f, %.4f of letters and digits alone, 1 - normalised edit "

@@ -157,12 +157,14 @@ def evaluate_words(
         every = matched["e2e"] if counted == listed else match_images(listed, rules["e2e"])
         evaluation.breakdown = break_down_errors(listed, every, rules["e2e"])
     for name, lexicon in lexicons.items():
-        texts = _read_texts(counted, lexicon, replace(protocol, lexicon=name))
+        # With its own scores, the rule "likelihood" chooses among all words.
+        pool = listed if lexicon is not None and protocol.lexicon_rule == "likelihood" else counted
+        texts = _read_texts(pool, lexicon, replace(protocol, lexicon=name))
         if lexicon is not None:
             evaluation.covered[name] = _count_covered(counted, matched["e2e"], lexicon, rules["e2e"])
         by_task = matched
-        if any(None in own for own in texts):
-            kept = [image.keep([text is not None for text in own]) for image, own in zip(counted, texts, strict=True)]
+        if pool is listed or any(None in own for own in texts):
+            kept = [image.keep([text is not None for text in own]) for image, own in zip(pool, texts, strict=True)]
             texts = [[text for text in own if text is not None] for own in texts]
             by_task = {task: match_images(kept, rules[task]) for task in tasks}
         for task in tasks:
@@ -219,7 +221,7 @@ def _read_texts(
             places.setdefault(own, []).extend((image_index, i) for i in range(len(image.reads)))
     for word_list, found in places.items():
         words = [images[image].reads[word] for image, word in found]
-        corrected = look_up([w.text for w in words], [w.character_scores for w in words], word_list, protocol)
+        corrected = look_up(words, word_list, protocol)
         for (image, word), text in zip(found, corrected, strict=True):
             texts[image][word] = text
     return texts

@@ -22,7 +22,8 @@ def read_predictions(path: str | Path, layout: str | None = None) -> list[Predic
     """The predictions of a file, whichever of the formats it has.
 
     - JSON, a list of our results: ``{"file_name", "words": [{"text", "score", "polygon"}]}``; a word may have
-      ``character_scores``, for each character of its text the probabilities of those that may stand there;
+      ``character_scores``, for each character of its text the probabilities of those that may stand there, and
+      ``columns``, the same for each column of a CTC recogniser;
     - JSON, a list of AdelaiDet's rows, one a word: ``{"image_id", "polys", "rec", "score"}``;
     - a zip or folder of text files, one an image (see :mod:`icdar`); its words get the score 1.
 
@@ -133,20 +134,22 @@ def _from_rows(rows: Sequence[Mapping], path: Path) -> list[PredictedImage]:
 def _to_word(entry: Mapping, polygon_key: str, text_key: str, place: str) -> ReadWord:
     try:
         score = float(entry.get("score", 1.0))
-        word = ReadWord(to_points(entry[polygon_key]), entry[text_key], score, _character_scores(entry))
+        det_score = None if entry.get("det_score") is None else float(entry["det_score"])
+        scores = (_character_scores(entry, key) for key in ("character_scores", "columns"))
+        word = ReadWord(to_points(entry[polygon_key]), entry[text_key], score, *scores, det_score)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{place} needs '{polygon_key}', '{text_key}' and 'score' ({error!r}).") from error
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{place}: {error}") from error
-    if not np.isfinite(score):
+    if not np.isfinite(score) or not np.isfinite(det_score or 0.0):
         raise ValueError(f"{place}: the score {score} is of no use.")
     if word.character_scores is not None and len(word.character_scores) != len(word.text):
         raise ValueError(f"{place}: 'character_scores' needs one entry for each character of {word.text!r}.")
     return word
 
 
-def _character_scores(entry: Mapping) -> CharacterScores | None:
-    scores = entry.get("character_scores")
+def _character_scores(entry: Mapping, key: str) -> CharacterScores | None:
+    scores = entry.get(key)
     if scores is None:
         return None
     return [{str(character): float(value) for character, value in place.items()} for place in scores]

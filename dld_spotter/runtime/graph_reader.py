@@ -24,7 +24,7 @@ from dld_spotter.runtime.images import NetworkImage, rescale, rescaled_factors, 
 from dld_spotter.runtime.masks import outlines
 from dld_spotter.runtime.scales import choose_scale
 from dld_spotter.runtime.settings import GraphSettings
-from dld_spotter.runtime.texts import attention_texts, combine, ctc_texts
+from dld_spotter.runtime.texts import attention_texts, combine, ctc_texts, likely_characters
 from dld_spotter.runtime.word_maps import MapSettings, word_features
 from dld_spotter.runtime.word_pictures import PictureSettings, word_pictures
 from dld_spotter.scale_costs import ScaleCosts, check_scale
@@ -67,6 +67,7 @@ class GraphReader:
             score_threshold=settings["TEST.TEXT.SCORE_THRESHOLD"],
             lexicon_rule=settings["TEST.TEXT.LEXICON_RULE"],
             lexicon_max_distance=settings["TEST.TEXT.LEXICON_MAX_DISTANCE"],
+            lexicon_score_threshold=settings["TEST.TEXT.LEXICON_SCORE_THRESHOLD"],
         )
         self.costs = ScaleCosts(tuple(network["scales"]), tuple(network["costs"])) if "scales" in network else None
         self._anchors = [
@@ -114,7 +115,7 @@ class GraphReader:
         scale = choose_scale(full, self.settings, self.graphs, asked)
         seen = full if scale is None else rescale(full, scale)
         found = self._find(seen)
-        texts, text_scores = self._recognise(found, seen, full, 1.0 if scale is None else scale)
+        texts, text_scores, word_columns = self._recognise(found, seen, full, 1.0 if scale is None else scale)
         scores = combine(found.scores, text_scores, self.settings["TEST.TEXT.SCORE_POWERS"])
         kept = [i for i, text in enumerate(texts) if text and scores[i] >= self.settings["TEST.TEXT.SCORE_THRESHOLD"]]
         rows, columns = mask_size(height, width)
@@ -125,6 +126,7 @@ class GraphReader:
             [texts[i] for i in kept],
             [(float(scores[i]), float(found.scores[i]), float(text_scores[i])) for i in kept],
             [None if polygon is None else polygon * factors for polygon in polygons],
+            [likely_characters(word_columns[i], self.charset) for i in kept] if word_columns else None,
         )
         return TextResult("", height, width, scale, words)
 
@@ -177,10 +179,10 @@ class GraphReader:
 
     def _recognise(
         self, found: _Found, seen: NetworkImage, full: NetworkImage, scale: float
-    ) -> tuple[list[str], np.ndarray]:
-        """The texts, and (N,) how sure they are."""
+    ) -> tuple[list[str], np.ndarray, list[np.ndarray]]:
+        """The texts, (N,) how sure they are, and of a CTC recogniser the columns of each word, else []."""
         if len(found.boxes) == 0:
-            return [], np.zeros(0, np.float32)
+            return [], np.zeros(0, np.float32), []
         if self._pictures is not None:
             image, boxes = seen, found.boxes
             if self.settings.network["full_resolution"]:
@@ -194,15 +196,17 @@ class GraphReader:
             )
         texts: list[str] = []
         scores: list[np.ndarray] = []
+        columns: list[np.ndarray] = []
         for start in range(0, len(inputs), WORDS_AT_ONCE):
             outputs = self.graphs["recogniser"](words=inputs[start : start + WORDS_AT_ONCE])
             if "log_probs" in outputs:
                 some, sure = ctc_texts(outputs["log_probs"], self.charset, self.settings.network["max_length"])
+                columns += list(outputs["log_probs"])
             else:
                 some, sure = attention_texts(outputs["tokens"], self.charset), outputs["scores"]
             texts += some
             scores.append(sure)
-        return texts, np.concatenate(scores)
+        return texts, np.concatenate(scores), columns
 
 
 def _folder(model: str | os.PathLike) -> Path:

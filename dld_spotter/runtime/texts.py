@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dld_spotter.data.charset import Charset
+from dld_spotter.data.charset import LIKELY, Charset, list_characters
 
 BLANK = 0
 
@@ -30,6 +30,13 @@ def ctc_texts(log_probs: np.ndarray, charset: Charset, most: int) -> tuple[list[
         texts.append("".join(charset.characters[c - 1] for c in classes[starts][:most]))
         scores.append(float(np.exp(columns[starts].max(axis=1).mean())) if starts.any() else 0.0)
     return texts, np.array(scores, np.float32)
+
+
+def likely_characters(log_probs: np.ndarray, charset: Charset) -> tuple[dict[str, float], ...]:
+    """For each column of a word (T, 1 + number of characters) its likeliest characters, "" for the blank."""
+    probabilities = np.exp(log_probs)
+    best = np.argsort(-probabilities, axis=1)[:, :LIKELY]
+    return list_characters(best, np.take_along_axis(probabilities, best, axis=1), charset)
 
 
 def attention_texts(tokens: np.ndarray, charset: Charset) -> list[str]:

@@ -59,6 +59,7 @@ def test_options_reach_the_protocol(tool, files):
         "lexicon": "none",
         "lexicon_rule": "limited",
         "lexicon_max_distance": 2,
+        "lexicon_score_threshold": 0.37,
     }
     assert report["counts"]["word_spotting_none"]["correct"] == 0  # "exit" is not "Exit"
 

@@ -12,12 +12,16 @@ from dld_spotter.evaluation.icdar import image_keys
 from dld_spotter.evaluation.lexicon import (
     ImageLexicons,
     Lexicon,
-    correct_words,
     full_lexicon,
     load_lexicon,
+    look_up,
 )
 from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord, TruthWord
 from dld_spotter.evaluation.scoring import evaluate_words
+
+
+def read_word(text):
+    return ReadWord(np.zeros((4, 2)), text)
 
 
 def naive_nearest(word, words):
@@ -48,17 +52,17 @@ def test_real_generic_list_equals_a_naive_search(real_data):
 
 @pytest.mark.parametrize("word", ["at", "A4B", "B+B", "", "12345"])
 def test_short_words_and_words_with_digits_stay(word):
-    assert correct_words([word], Lexicon(["atlas", "beta"]), Protocol()) == [word]
+    assert look_up([read_word(word)], Lexicon(["atlas", "beta"]), Protocol()) == [word]
 
 
 def test_nearest_has_no_limit_and_limited_has():
     lexicon = Lexicon(["EXIT", "ENTRANCE"])
-    read = ["xylophone", "no", "exlt", "exlb"]
+    read = [read_word(text) for text in ("xylophone", "no", "exlt", "exlb")]
     far = naive_nearest("xylophone", lexicon.words)[0]
-    assert correct_words(read, lexicon, Protocol()) == [far, "no", "EXIT", "EXIT"]
+    assert look_up(read, lexicon, Protocol()) == [far, "no", "EXIT", "EXIT"]
     for limit, expected in ((1, ["EXIT", "exlb"]), (2, ["EXIT", "EXIT"])):
         limited = Protocol(lexicon_rule="limited", lexicon_max_distance=limit)
-        assert correct_words(read, lexicon, limited) == ["xylophone", "no", *expected]
+        assert look_up(read, lexicon, limited) == ["xylophone", "no", *expected]
 
 
 def test_a_word_keeps_the_spelling_of_the_list_and_ties_go_to_the_first():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dld_spotter.evaluation.lexicon import Lexicon, correct_words, look_up
+from dld_spotter.evaluation.lexicon import Lexicon, look_up
 from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord, TruthWord
 from dld_spotter.evaluation.scoring import evaluate_words
 from dld_spotter.evaluation.weighted_distance import fold_scores, spell_key, weighted_distances
@@ -76,11 +76,10 @@ def test_the_nearest_of_a_list_is_weighed():
 def test_the_rule_leaves_out_what_is_far_but_for_generic_lists():
     lexicon, words = Lexicon(["EXIT", "24"]), ["exlt", "elt", "24h", "no"]
     rule = Protocol(lexicon_rule="weighted", lexicon="strong")
-    nothing = [None] * len(words)
-    assert look_up(words, nothing, lexicon, rule) == ["EXIT", None, "24", None]
+    words = [ReadWord(np.zeros((4, 2)), text) for text in words]
+    assert look_up(words, lexicon, rule) == ["EXIT", None, "24", None]
     generic = Protocol(lexicon_rule="weighted", lexicon="GenericVocabulary")
-    assert look_up(words, nothing, lexicon, generic) == ["EXIT", "EXIT", "24", "24"]
-    assert correct_words(words, lexicon, rule) == ["EXIT", "elt", "24", "no"]
+    assert look_up(words, lexicon, generic) == ["EXIT", "EXIT", "24", "24"]
 
 
 def test_detections_that_are_left_out_do_not_count():

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 import torch
 from detectron2.config import CfgNode
+from detectron2.structures import Instances
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dld_spotter.data.charset import PAD, Charset
+from dld_spotter.data.charset import LIKELY, PAD, Charset
 from dld_spotter.modeling.recognition.crop_recogniser import CropTextHead, build_later_stages, later_stages
 from dld_spotter.modeling.recognition.ctc_decoder import CTCDecoder
+from dld_spotter.modeling.recognition.feature_source import FeatureSource
 from dld_spotter.modeling.recognition.light_svtr import LightSVTR
 from dld_spotter.modeling.recognition.roi_feature_recogniser import ROI_TEXT_HEAD_REGISTRY
 from dld_spotter.modeling.spotter import RecognitionOutput
@@ -55,6 +57,18 @@ class CTCTextHead(CropTextHead):
         size = cfg.MODEL.ROI_TEXT_HEAD.HIDDEN_SIZE
         encoder = ColumnEncoder(*later_stages(cfg.MODEL.PP_LCNET_READER), hidden_size=size)
         return encoder, CTCDecoder(len(charset), size)
+
+    @torch.no_grad()
+    def inference(self, source: FeatureSource, instances: Sequence[Instances]) -> None:
+        """As the parent; detections get ``pred_column_classes`` and ``pred_column_probs`` (N, T, K), too.
+
+        They are the K likeliest classes of each column, best first.
+        """
+        context = self._contextual(self.pool_detections(source, instances))
+        fields = *self.decoder.greedy(context, self.max_steps), *self.decoder.likeliest(context, LIKELY)
+        for detected, *own in zip(instances, *(f.split([len(i) for i in instances]) for f in fields), strict=True):
+            detected.pred_text, detected.pred_text_scores = own[:2]
+            detected.pred_column_probs, detected.pred_column_classes = own[2:]
 
     def text_loss(self, output: RecognitionOutput) -> Tensor:
         """As the parent: -log p(text), summed over the words and divided by the number of characters of all processes.

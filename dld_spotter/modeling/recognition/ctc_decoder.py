@@ -94,6 +94,13 @@ class CTCDecoder(nn.Module):
         return tokens, torch.where(count > 0, mean.exp(), 0.0)
 
     @torch.no_grad()
+    def likeliest(self, context: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """(R, N, K) probabilities and classes of the likeliest ones of each column, best first; K <= ``count``."""
+        probabilities = self.classify(context).float().softmax(dim=2)
+        values, classes = probabilities.topk(min(count, probabilities.shape[2]), dim=2)
+        return values, classes
+
+    @torch.no_grad()
     def beam_search(self, context: Tensor, width: int, max_steps: int) -> tuple[Tensor, Tensor]:
         """The likeliest texts, by prefix beam search.
 
