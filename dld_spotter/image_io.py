@@ -17,7 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from dld_spotter.exif_orientation import exif_orientation
-from dld_spotter.pixels import MIN_SIDE, ImageError, pil_to_rgb
+from dld_spotter.pixels import MIN_SIDE, ImageError, ImageTooLarge, pil_to_rgb
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,8 @@ def read_image(
         (H, W, 3) uint8.
 
     Raises:
-        ImageError: the file is missing, empty, truncated, no image, smaller than 2 pixels or too large.
+        ImageError: the file is missing, empty, truncated, no image, smaller than 2 pixels.
+        ImageTooLarge: it has more than ``max_pixels``.
     """
     if format not in ("BGR", "RGB"):
         raise ValueError(f"format is '{format}'; use 'BGR' or 'RGB'.")
@@ -156,7 +157,7 @@ def _open_header(stream: BinaryIO, name: str, max_pixels: int, page: int | None)
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             header = Image.open(stream, formats=_formats(heif=brand in _HEIC_BRANDS + _AVIF_BRANDS))
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: the image is too large ({error}); scale it down.") from error
+        raise ImageTooLarge(f"{name}: the image is too large ({error}); scale it down.") from error
     except Exception as error:
         if brand in _HEIC_BRANDS:
             raise ImageError(f"{name}: a HEIC photo needs `pip install pillow-heif`, or save it as JPEG.") from error
@@ -174,7 +175,7 @@ def _check_size(header: Image.Image, name: str, max_pixels: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"{name}: the image is {width} x {height} pixels; each side must have {MIN_SIDE} or more.")
     if width * height > max_pixels:
-        raise ImageError(
+        raise ImageTooLarge(
             f"{name}: the image is {width} x {height} pixels, more than the {max_pixels:,} allowed; scale it down."
         )
 

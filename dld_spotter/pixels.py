@@ -23,6 +23,10 @@ class ImageError(ValueError):
     """An image that cannot be used; the message names it and says what is wrong with it."""
 
 
+class ImageTooLarge(ImageError):
+    """An image with more pixels than are allowed; none of them is decoded."""
+
+
 def pil_to_rgb(image: Image.Image) -> np.ndarray:
     """Decode any mode to (H, W, 3) uint8 in RGB order, upright by its EXIF orientation.
 

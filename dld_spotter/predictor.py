@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -19,6 +20,7 @@ from dld_spotter.photo_sources import Photo, Source, to_photos
 from dld_spotter.pretrained import DEFAULT_MODEL
 from dld_spotter.reader_choice import Reader, make_reader, pick_runtime
 from dld_spotter.results import TextResult, Word, in_reading_order
+from dld_spotter.scale_costs import check_scale
 from dld_spotter.tiling import SHRUNK_FROM, Tiling, merge_tiles, plan_tiles, shrinkage
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Inputs = Source | Photo | Iterable[Source | Photo]
+_ReadImages = Callable[[Sequence[np.ndarray]], list[TextResult]]
 LexiconLike = str | os.PathLike | Iterable[str] | Lexicon | ImageLexicons | None
 
 PROGRESS_FROM = 10  # images
@@ -126,6 +129,7 @@ class TextPredictor:
         on_error: str = "report",
         lexicon: LexiconLike = None,
         recursive: bool = False,
+        scale: float | None = None,
     ) -> list[TextResult]:
         """Read images; all of them are read before any result is given (see ``stream``).
 
@@ -140,6 +144,7 @@ class TextPredictor:
             lexicon: words that may occur: a list or a file with one a line; or a folder or zip with one list an
                 image. Read words are replaced as TEST.TEXT.LEXICON_RULE says; scores stay.
             recursive: read the subfolders of folders, too.
+            scale: read at this share of the full resolution; None lets the model choose.
 
         Returns:
             One result an image (of a TIFF one a page), in the order of ``inputs``.
@@ -147,10 +152,11 @@ class TextPredictor:
         Raises:
             ImageError: an unreadable image, with "raise"; whatever a model raises is given as it is.
             FileNotFoundError, ValueError: the lexicon is not there, is empty, or has no list for an image.
+            ValueError: a scale for a model that chooses none, or no share above 0 and up to 1.
             TypeError: an input of another kind.
         """
         photos = list(to_photos(inputs, recursive))
-        results = self.stream(photos, batch_size, on_error=on_error, lexicon=lexicon)
+        results = self.stream(photos, batch_size, on_error=on_error, lexicon=lexicon, scale=scale)
         disable = None if len(photos) >= PROGRESS_FROM else True
         return list(tqdm(results, total=len(photos), unit="image", disable=disable))
 
@@ -162,6 +168,7 @@ class TextPredictor:
         on_error: str = "report",
         lexicon: LexiconLike = None,
         recursive: bool = False,
+        scale: float | None = None,
     ) -> Iterator[TextResult]:
         """Read images, and give each result as soon as it and those before it are read.
 
@@ -173,6 +180,7 @@ class TextPredictor:
             on_error: "report" or "raise".
             lexicon: words that may occur.
             recursive: read the subfolders of folders, too.
+            scale: read at this share of the full resolution.
 
         Returns:
             As the list of ``__call__``, one by one.
@@ -184,6 +192,7 @@ class TextPredictor:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
         if on_error not in ("report", "raise"):
             raise ValueError(f"on_error is '{on_error}'; use 'report' or 'raise'.")
+        check_scale(scale, self.reader.costs)
         words = as_lexicon(lexicon)
         lexicons = None if words is None else PhotoLexicons(words)
         jobs: Iterable[_Job] = (
@@ -192,10 +201,13 @@ class TextPredictor:
         )
         if isinstance(inputs, (Sized, os.PathLike)):  # what is wrong with them shows before anything is read
             jobs = list(jobs)
-        return self._stream(jobs, batch_size, on_error)
+        return self._stream(jobs, batch_size, on_error, scale)
 
-    def _stream(self, jobs: Iterable[_Job], batch_size: int, on_error: str) -> Iterator[TextResult]:
-        for job, outcome in in_batches(jobs, self._read_batch, self._padded_size, batch_size):
+    def _stream(
+        self, jobs: Iterable[_Job], batch_size: int, on_error: str, scale: float | None
+    ) -> Iterator[TextResult]:
+        read_batch = partial(self._read_batch, partial(self.reader.read, scale=scale))
+        for job, outcome in in_batches(jobs, read_batch, self._padded_size, batch_size):
             if isinstance(outcome, Exception) and on_error == "raise":
                 raise outcome
             yield self._result(job, outcome)
@@ -207,7 +219,7 @@ class TextPredictor:
         except ImageError:
             return 0, 0
 
-    def _read_batch(self, jobs: Sequence[_Job]) -> list[TextResult | Exception]:
+    def _read_batch(self, read_images: _ReadImages, jobs: Sequence[_Job]) -> list[TextResult | Exception]:
         """What came of each job, in order; unreadable images take no part in the forward pass."""
         outcomes: list[TextResult | Exception | None] = []
         images: list[np.ndarray] = []
@@ -219,11 +231,11 @@ class TextPredictor:
                 continue
             tiling = self._plan(job.photo.file_name, image)
             try:
-                outcomes.append(None if tiling is None else self._spot_tiles(image, tiling, len(jobs)))
+                outcomes.append(None if tiling is None else self._spot_tiles(read_images, image, tiling, len(jobs)))
             except MemoryError as error:
                 outcomes.append(error)
             images += [image] if tiling is None else []
-        read = iter(each_or_error(self.reader.read, images))
+        read = iter(each_or_error(read_images, images))
         return [next(read) if outcome is None else outcome for outcome in outcomes]
 
     def _plan(self, file_name: str, image: np.ndarray) -> Tiling | None:
@@ -237,12 +249,15 @@ class TextPredictor:
             )
         return tiling
 
-    def _spot_tiles(self, image: np.ndarray, tiling: Tiling, batch_size: int) -> TextResult | Exception:
+    @staticmethod
+    def _spot_tiles(
+        read_images: _ReadImages, image: np.ndarray, tiling: Tiling, batch_size: int
+    ) -> TextResult | Exception:
         """The result of an image that is read in tiles, and once more as a whole for words that no tile holds."""
-        parts: list[TextResult | Exception] = each_or_error(self.reader.read, [image])
+        parts: list[TextResult | Exception] = each_or_error(read_images, [image])
         for start in range(0, len(tiling.starts), batch_size):
             tiles = range(len(tiling.starts))[start : start + batch_size]
-            parts += each_or_error(self.reader.read, [tiling.crop(image, tile) for tile in tiles])
+            parts += each_or_error(read_images, [tiling.crop(image, tile) for tile in tiles])
         for part in parts:
             if isinstance(part, Exception):
                 return part

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dld_spotter.evaluation import protocol as scoring
     from dld_spotter.network_size import NetworkSize
     from dld_spotter.results import TextResult
+    from dld_spotter.scale_costs import ScaleCosts
 
 RUNTIMES = ("auto", "torch", "onnx", "openvino")
 PRECISIONS = ("float32", "auto")
@@ -28,15 +29,25 @@ class Reader(Protocol):
         protocol: the rule by which words are corrected with a lexicon.
         charset: of the model.
         chooses_scale: whether the model chooses the share of the full resolution, or can be given one.
+        costs: of the scales that the model chooses from; None of a model that chooses none.
     """
 
     size: NetworkSize
     protocol: scoring.Protocol
     charset: Charset
     chooses_scale: bool
+    costs: ScaleCosts | None
 
-    def read(self, images: Sequence[np.ndarray]) -> list[TextResult]:
-        """Results, still without a name, of arrays (H, W, 3) uint8 in BGR order."""
+    def read(self, images: Sequence[np.ndarray], scale: float | None = None) -> list[TextResult]:
+        """Results, still without a name, of arrays (H, W, 3) uint8 in BGR order.
+
+        Args:
+            images: to read.
+            scale: read at this share of the full resolution; None lets the model choose.
+
+        Raises:
+            ValueError: see ``scale_costs.check_scale``.
+        """
 
 
 def pick_runtime(runtime: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -19,12 +20,13 @@ from dld_spotter.config import ConfigFiles
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine.checkpoint import TextCheckpointer
 from dld_spotter.evaluation.protocol import Protocol
-from dld_spotter.modeling import DLDSpotter
 from dld_spotter.modeling.acceleration.shape_bucketing import round_batch_sizes
+from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
 from dld_spotter.network_size import NetworkSize, mask_size
 from dld_spotter.predicted_words import to_words
 from dld_spotter.predictor_config import complete_cfg
 from dld_spotter.results import TextResult
+from dld_spotter.scale_costs import ScaleCosts, check_scale
 
 __all__ = ["TorchReader", "limit_threads"]
 
@@ -53,16 +55,21 @@ class TorchReader:
             round_batch_sizes(self.model)
         TextCheckpointer(self.model, on_charset_change="error").load(self.cfg.MODEL.WEIGHTS)
         self.protocol = Protocol.from_cfg(self.cfg)
+        self.costs: ScaleCosts | None = None
+        if isinstance(self.model, DLDSpotter):
+            self.costs = ScaleCosts(self.model.scales, tuple(self.model.costs.tolist()))
         step = max(1, getattr(getattr(self.model, "backbone", None), "size_divisibility", 1))
         self.chooses_scale = isinstance(self.model, DLDSpotter)
         self.size = NetworkSize(self.cfg.INPUT.MIN_SIZE_TEST, self.cfg.INPUT.MAX_SIZE_TEST, step)
 
     @torch.no_grad()
-    def read(self, images: Sequence[np.ndarray]) -> list[TextResult]:
+    def read(self, images: Sequence[np.ndarray], scale: float | None = None) -> list[TextResult]:
         """See ``Reader``."""
+        check_scale(scale, self.costs)
         if not images:
             return []
-        outputs = self.model([self._to_input(image) for image in images])
+        with self._at_scale(scale):
+            outputs = self.model([self._to_input(image) for image in images])
         results = []
         for image, output in zip(images, outputs, strict=True):
             height, width = image.shape[:2]
@@ -70,9 +77,22 @@ class TorchReader:
             rows, columns = instances.image_size
             words = to_words(instances, self.charset, width / columns, height / rows)
             words = [word for word in words if word.score >= self.cfg.TEST.TEXT.SCORE_THRESHOLD]
-            scale = float(output["scale"]) if "scale" in output else None
-            results.append(TextResult("", height, width, scale, words))
+            chosen = float(output["scale"]) if "scale" in output else None
+            results.append(TextResult("", height, width, chosen, words))
         return results
+
+    @contextmanager
+    def _at_scale(self, scale: float | None) -> Iterator[None]:
+        """Let a DLDSpotter read at a scale, and choose as before afterwards."""
+        if scale is None:
+            yield
+            return
+        before = self.model.fixed_scale
+        self.model.fixed_scale = scale
+        try:
+            yield
+        finally:
+            self.model.fixed_scale = before
 
     def _to_input(self, image: np.ndarray) -> dict:
         """As DefaultPredictor; the output is asked for at the original size as far as its masks fit into memory."""

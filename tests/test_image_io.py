@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dld_spotter.image_io import ImageError, count_pages, image_size, read_image
+from dld_spotter.image_io import ImageError, ImageTooLarge, count_pages, image_size, read_image
 
 # What a viewer does for each EXIF orientation (EXIF 2.3, table of tag 0x0112), on an (H, W, C) array.
 TO_UPRIGHT = {
@@ -282,6 +282,7 @@ def test_bad_files_are_named_and_explained(tmp_path, name, data, says):
     with pytest.raises(ImageError, match=says) as caught:
         read_image(path, max_pixels=1_000_000)
     assert name in str(caught.value)
+    assert isinstance(caught.value, ImageTooLarge) == name.startswith(("large", "bomb"))
 
 
 def test_missing_file_folder_and_unknown_format(tmp_path):

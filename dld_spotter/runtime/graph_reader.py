@@ -27,6 +27,7 @@ from dld_spotter.runtime.settings import GraphSettings
 from dld_spotter.runtime.texts import attention_texts, combine, ctc_texts, likely_characters
 from dld_spotter.runtime.word_maps import MapSettings, word_features
 from dld_spotter.runtime.word_pictures import PictureSettings, word_pictures
+from dld_spotter.scale_costs import ScaleCosts, check_scale
 
 WORDS_AT_ONCE = 32  # given to the recogniser, to bound its memory
 
@@ -69,6 +70,7 @@ class GraphReader:
             lexicon_max_distance=settings["TEST.TEXT.LEXICON_MAX_DISTANCE"],
             lexicon_score_threshold=settings["TEST.TEXT.LEXICON_SCORE_THRESHOLD"],
         )
+        self.costs = ScaleCosts(tuple(network["scales"]), tuple(network["costs"])) if "scales" in network else None
         self._anchors = [
             AnchorLevel(cell_anchors(level["sizes"], level["aspect_ratios"]), level["stride"], level["offset"])
             for level in network["anchors"]
@@ -101,16 +103,17 @@ class GraphReader:
         files = {name: settings.folder / file for name, file in settings.graphs.items()}
         return cls(settings, load_graphs(files, runtime, precision, threads))
 
-    def read(self, images: Sequence[np.ndarray]) -> list[TextResult]:
+    def read(self, images: Sequence[np.ndarray], scale: float | None = None) -> list[TextResult]:
         """See ``Reader``; each image by itself."""
-        return [self._read(image) for image in images]
+        check_scale(scale, self.costs)
+        return [self._read(image, scale) for image in images]
 
-    def _read(self, image: np.ndarray) -> TextResult:
+    def _read(self, image: np.ndarray, asked: float | None) -> TextResult:
         network = self.settings.network
         height, width = image.shape[:2]
         ordered = image[:, :, ::-1] if network["format"] == "RGB" else image
         full = to_network(ordered, self.size, network["mean"], network["deviation"])
-        scale = choose_scale(full, self.settings, self.graphs)
+        scale = choose_scale(full, self.settings, self.graphs, asked)
         seen = full if scale is None else rescale(full, scale)
         found = self._find(seen)
         texts, text_scores, word_columns = self._recognise(found, seen, full, 1.0 if scale is None else scale)

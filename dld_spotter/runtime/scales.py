@@ -12,10 +12,18 @@ from dld_spotter.runtime.images import NetworkImage, rescale, shown_part
 from dld_spotter.runtime.settings import GraphSettings
 
 
-def choose_scale(image: NetworkImage, settings: GraphSettings, graphs: Mapping[str, Graph]) -> float | None:
-    """The fixed scale, the only one, or the selector's likeliest one; None of a model that chooses none."""
+def choose_scale(
+    image: NetworkImage, settings: GraphSettings, graphs: Mapping[str, Graph], asked: float | None = None
+) -> float | None:
+    """The scale that is asked for, the fixed one, the only one, or the selector's likeliest one.
+
+    Returns:
+        None of a model that chooses none.
+    """
     if "scales" not in settings.network:
         return None
+    if asked is not None:
+        return asked
     scales = settings.network["scales"]
     if settings["MODEL.DLD.FIXED_SCALE"] > 0:
         return float(settings["MODEL.DLD.FIXED_SCALE"])
