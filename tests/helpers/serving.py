@@ -32,7 +32,7 @@ class FakeReader:
     """What the service asks of a reader."""
 
     costs: ScaleCosts | None = COSTS
-    size: NetworkSize = NetworkSize(720, 1584, 32)
+    size: NetworkSize = field(default_factory=lambda: NetworkSize(720, 1584, 32))
 
 
 @dataclass

@@ -5,7 +5,6 @@ import pytest
 import torch
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, ImageList, Instances
-from dld_spotter.modeling.word_scores import WordScoring
 
 from dld_spotter.data.charset import Charset
 from dld_spotter.modeling.backbones.fpn_features import FeatureMap
@@ -14,6 +13,7 @@ from dld_spotter.modeling.recognition import word_rectifier
 from dld_spotter.modeling.recognition.ctc_decoder import CTCDecoder
 from dld_spotter.modeling.recognition.masked_pooler import MASK_SAMPLES, MaskedRoIPooler
 from dld_spotter.modeling.recognition.word_rectifier import WordRectifier
+from dld_spotter.modeling.score_threshold import WordScoring
 from dld_spotter.network_size import NetworkSize
 from dld_spotter.predicted_words import instances_to_polygons
 from dld_spotter.runtime.images import NetworkImage, rescale, rescaled_factors, shown_part, to_network
