@@ -144,6 +144,8 @@ def _add_distillation(cfg: CN) -> None:
     dld.SELECTION = "selector"
     # Inference at this scale whatever the selector says; 0: the selector decides.
     dld.FIXED_SCALE = 0.0
+    # At inference the selector chooses among the scales up to this one alone. 0: among all.
+    dld.SCALE_LIMIT = 0.0
     # gamma: larger values prefer smaller images.
     dld.GAMMA = 0.1
     # Added at inference to the gamma of a selector that tools/fit_selector.py made.

@@ -31,7 +31,10 @@ def choose_scale(
         return scales[0]
     logits = selector_logits(image, settings.network["selector"], graphs)
     shift = settings.network["sharpness"] * settings["MODEL.DLD.GAMMA_SHIFT"]
-    return scales[int((logits - shift * np.array(settings.network["costs"], np.float32)).argmax())]
+    logits = logits - shift * np.array(settings.network["costs"], np.float32)
+    limit = settings["MODEL.DLD.SCALE_LIMIT"]
+    allowed = [i for i, scale in enumerate(scales) if not 0 < limit < scale]
+    return scales[allowed[int(logits[allowed].argmax())]]
 
 
 def selector_logits(image: NetworkImage, selector: Mapping[str, Any], graphs: Mapping[str, Graph]) -> np.ndarray:

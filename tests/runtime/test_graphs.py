@@ -128,6 +128,8 @@ def test_options_between_the_graphs_can_be_changed(exported):
     image = cv2.imread(str(SCENE))
     (small,) = TextPredictor(exported, runtime="onnx", opts=["MODEL.DLD.FIXED_SCALE", "0.35"])([image])
     assert small.scale == 0.35
+    (limited,) = TextPredictor(exported, runtime="onnx", opts=["MODEL.DLD.SCALE_LIMIT", "0.35"])([image])
+    assert limited.scale <= 0.35
     strict = ["TEST.TEXT.SCORE_THRESHOLD", "0.99", "TEST.TEXT.SCORE_POWERS", "(0.0, 1.0)"]
     (few,) = TextPredictor(exported, runtime="onnx", opts=strict)([image])
     assert all(word.text_score >= 0.99 and word.score == word.text_score for word in few.words)

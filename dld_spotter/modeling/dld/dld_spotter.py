@@ -40,16 +40,19 @@ class DLDInference:
     Attributes:
         fixed_scale: infer at this scale, whatever the selector says; 0 lets it decide.
         gamma_shift: added to the gamma that the selector was fitted for (see ``selector.regression``).
+        scale_limit: the selector chooses among the scales up to this one; 0 for all.
         scoring: which words are returned.
     """
 
     fixed_scale: float = 0.0
     gamma_shift: float = 0.0
+    scale_limit: float = 0.0
     scoring: WordScoring = field(default_factory=WordScoring)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "DLDInference":
-        return cls(cfg.MODEL.DLD.FIXED_SCALE, cfg.MODEL.DLD.GAMMA_SHIFT, WordScoring.from_config(cfg))
+        dld = cfg.MODEL.DLD
+        return cls(dld.FIXED_SCALE, dld.GAMMA_SHIFT, dld.SCALE_LIMIT, WordScoring.from_config(cfg))
 
 
 @META_ARCH_REGISTRY.register()
@@ -95,6 +98,7 @@ class DLDSpotter(nn.Module):
         self.fusion = fusion
         self.fixed_scale = inference.fixed_scale
         self.gamma_shift = inference.gamma_shift
+        self.scale_limit = inference.scale_limit
         self.scoring = inference.scoring
         self.register_buffer("costs", torch.tensor(candidates.costs, dtype=torch.float32), persistent=False)
         # In the checkpoint, so that a resumed run goes on at the same temperature.
@@ -292,7 +296,8 @@ class DLDSpotter(nn.Module):
         if self.selector is None:
             return [self.scales[0]] * len(images.image_sizes)
         logits = shift_gamma(self.selector(images), self.gamma_shift, self.costs)
-        return [self.scales[i] for i in logits.argmax(dim=1).tolist()]
+        allowed = [i for i, scale in enumerate(self.scales) if not 0 < self.scale_limit < scale]
+        return [self.scales[allowed[i]] for i in logits[:, allowed].argmax(dim=1).tolist()]
 
 
 def student_cfg(cfg: CfgNode) -> CfgNode:

@@ -6,6 +6,7 @@ import torch
 from helpers.toy_dld import build, losses_of
 from helpers.toy_words import toy_batch
 
+from dld_spotter.config import load_cfg
 from dld_spotter.modeling.dld.selector.regression import SHARPNESS, fitting_loss, shift_gamma
 
 
@@ -41,3 +42,22 @@ def test_a_shift_in_training_is_refused():
     with pytest.raises(ValueError, match=r"MODEL\.DLD\.GAMMA_SHIFT"):
         losses_of(model, toy_batch((1,)))
     assert len(model.eval()(toy_batch((1,)))) == 1
+
+
+def test_a_limit_leaves_the_smaller_scales():
+    model = build("MODEL.DLD.SCALES", (0.25, 0.5, 0.75)).eval()
+    images = model.student.preprocess_image(toy_batch((1,)))
+    with torch.no_grad():
+        model.selector.classify.weight.zero_()
+        model.selector.classify.bias.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    chosen = {}
+    for limit in (0.0, 0.25, 0.6, 0.75, 1.0):
+        model.scale_limit = limit
+        chosen[limit] = model.choose_scales(images)
+    assert chosen == {0.0: [0.75], 0.25: [0.25], 0.6: [0.5], 0.75: [0.75], 1.0: [0.75]}
+
+
+@pytest.mark.parametrize("limit", [-0.5, 0.1])
+def test_a_limit_below_all_scales_is_refused(limit):
+    with pytest.raises(ValueError, match="SCALE_LIMIT"):
+        load_cfg("photos-dld", ["MODEL.DLD.SCALE_LIMIT", limit])
