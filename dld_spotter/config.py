@@ -128,8 +128,8 @@ def _check_dld(cfg: CN) -> None:
     dld = cfg.MODEL.DLD
     if dld.SCALE_LIMIT < 0 or 0 < dld.SCALE_LIMIT < min(dld.SCALES):
         raise ValueError(
-            f"MODEL.DLD.SCALE_LIMIT is {dld.SCALE_LIMIT}; it is 0 for none, or as large as the least of MODEL.DLD.SCALES, "
-            f"{min(dld.SCALES)}, at least."
+            f"MODEL.DLD.SCALE_LIMIT is {dld.SCALE_LIMIT}; it is 0 for none, or the least of MODEL.DLD.SCALES, "
+            f"{min(dld.SCALES)}, or more."
         )
     if not 0 <= dld.FIXED_SCALE <= 1:
         raise ValueError(
