@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -16,6 +18,23 @@ class Graph(Protocol):
     """Inputs by name to outputs by name."""
 
     def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]: ...
+
+
+class _SignalStack(ctypes.Structure):
+    """The C library's ``stack_t``."""
+
+    _fields_: ClassVar = [("pointer", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+def _leave_signal_stack() -> None:
+    """Let this thread handle signals on its usual stack again.
+
+    OpenVINO gives the thread that loads it a stack of its own for signals. On processors with AMX that one is too small,
+    and Ctrl-C, or a child process that ends, would end the process with a segmentation fault.
+    """
+    if sys.platform == "linux":
+        disable = 2  # SS_DISABLE
+        ctypes.CDLL(None).sigaltstack(ctypes.byref(_SignalStack(None, disable, 0)), None)
 
 
 class OnnxGraph:
@@ -60,6 +79,7 @@ class OpenVinoGraph:
         if precision == "float32":
             config["INFERENCE_PRECISION_HINT"] = "f32"
         self._model = core.compile_model(core.read_model(os.fspath(path)), "CPU", config)
+        _leave_signal_stack()
         self._request = self._model.create_infer_request()
         self._outputs = [output.get_any_name() for output in self._model.outputs]
 

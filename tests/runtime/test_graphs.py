@@ -32,6 +32,17 @@ print(result.text)
 """
 
 
+SIGNALLED = """
+import os, signal, sys
+import cv2
+from dld_spotter.runtime import GraphReader
+signal.signal(signal.SIGUSR1, lambda *arguments: print("handled", flush=True))
+GraphReader.load("photos-dld", "openvino", precision=sys.argv[2]).read([cv2.imread(sys.argv[1])])
+os.kill(os.getpid(), signal.SIGUSR1)
+print("alive")
+"""
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """Copy of a shipped model whose graphs are written anew."""
@@ -122,6 +133,14 @@ def test_reading_needs_neither_torch_nor_detectron2():
     command = [sys.executable, "-c", WITHOUT_TORCH, str(SCENE)]
     run = subprocess.run(command, check=False, capture_output=True, text=True, cwd=toy.ROOT)
     assert "curtseys" in run.stdout, run.stderr
+
+
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_signals_are_handled_beside_openvino(precision):
+    """It would be a segmentation fault on processors with AMX."""
+    command = [sys.executable, "-c", SIGNALLED, str(SCENE), precision]
+    run = subprocess.run(command, check=False, capture_output=True, text=True, cwd=toy.ROOT)
+    assert (run.returncode, run.stdout.split()) == (0, ["handled", "alive"]), run.stderr
 
 
 def test_options_between_the_graphs_can_be_changed(exported):
