@@ -29,8 +29,8 @@ class _SignalStack(ctypes.Structure):
 def _leave_signal_stack() -> None:
     """Let this thread handle signals on its usual stack again.
 
-    OpenVINO gives the thread that loads it a stack of its own for signals. On processors with AMX that one is too small,
-    and Ctrl-C, or a child process that ends, would end the process with a segmentation fault.
+    OpenVINO gives the thread that loads it a stack of its own for signals. On processors with AMX that one is too
+    small: Ctrl-C, or a child process that ends, would end the process with a segmentation fault.
     """
     if sys.platform == "linux":
         disable = 2  # SS_DISABLE
