@@ -8,6 +8,7 @@ import os
 import queue
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +67,8 @@ def connect(address: str | None = None, cpus: int | None = None) -> None:
         OSError: there is no cluster at the address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not address:
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of each actor it says how it could be lost
     try:
         import ray
         import ray.data
@@ -74,6 +77,9 @@ def connect(address: str | None = None, cpus: int | None = None) -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    for handler in logging.getLogger("ray.data").handlers:  # lost tasks are told below; all goes to Ray's log files
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.CRITICAL)
     if ray.is_initialized():
         return
     options: dict[str, Any] = {"address": address} if address else {"address": "local", "num_cpus": cpus}
@@ -162,6 +168,7 @@ class _Pass:
                 except queue.Empty:
                     if time.monotonic() - last > self._engine.options.patience and self._too_many():
                         self.given_up = True
+                        logger.warning("the cluster has room for %d actors now.", self._engine.room())
                         return
                     continue
                 last = time.monotonic()
@@ -178,6 +185,8 @@ class _Pass:
     def _pipeline(self, work: Sequence[tuple[int, Item]], alone: bool) -> Any:
         import ray.data
 
+        # Ray 2.60 advises against what it calls ray_remote_args, and has no other way to bound the retries.
+        warnings.filterwarnings("ignore", r"`ray_remote_args` is deprecated")
         options = self._engine.options
         size = 1 if alone else _task_size(len(work), self._actors, options.batch_size)
         rows = [{"number": number, "item": item.to_json()} for number, item in work]
@@ -190,7 +199,7 @@ class _Pass:
             num_cpus=options.cpus,
             num_gpus=options.gpus or None,
             max_restarts=-1,
-            max_task_retries=_RETRIES,
+            max_task_retries=1 if alone else _RETRIES,
         )
 
     def _run(self) -> None:
