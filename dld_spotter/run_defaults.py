@@ -66,8 +66,6 @@ def add_run_defaults(cfg: CN) -> None:
     evaluation.LEXICON_RULE = "nearest"
     # Edits, for the rule "limited".
     evaluation.LEXICON_MAX_DISTANCE = 1
-    # With the rule "likelihood", words of the list count whose score is this or more.
-    evaluation.LEXICON_SCORE_THRESHOLD = 0.37
     # A detection matches a word when their IoU exceeds this (MANGO's tables use 0.1).
     evaluation.IOU_THRESHOLD = 0.5
     # Whether upper and lower case differ.

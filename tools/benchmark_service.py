@@ -26,8 +26,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dld_spotter.predictor import RUNTIMES, TextPredictor
+from dld_spotter.predictor import TextPredictor
 from dld_spotter.pretrained import DEFAULT_MODEL
+from dld_spotter.reader_choice import RUNTIMES
 from dld_spotter.resources import resource
 
 SAMPLES = "projects/DLD/samples"

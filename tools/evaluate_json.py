@@ -24,7 +24,7 @@ from dld_spotter.evaluation.bootstrap import estimate, hmean_parts, resample_ima
 from dld_spotter.evaluation.ground_truth import GroundTruth, read_ground_truth
 from dld_spotter.evaluation.icdar import LAYOUTS
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon
-from dld_spotter.evaluation.protocol import LEXICON_RULES, Protocol
+from dld_spotter.evaluation.protocol import LEXICON_RULES, LIKELIHOOD_SCORE, Protocol
 from dld_spotter.evaluation.scoring import TASKS, count_images, evaluate_words
 from dld_spotter.evaluation.submission import read_predictions
 from dld_spotter.output_files import check_report
@@ -57,7 +57,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--lexicon-score-threshold",
         type=float,
-        default=0.37,
+        default=LIKELIHOOD_SCORE,
         metavar="S",
         help="for 'likelihood' (default: %(default)s)",
     )

@@ -13,8 +13,8 @@ import logging
 import signal
 import sys
 
-from dld_spotter.predictor import RUNTIMES
 from dld_spotter.pretrained import DEFAULT_MODEL
+from dld_spotter.reader_choice import RUNTIMES
 from dld_spotter.serve.limits import Limits
 
 

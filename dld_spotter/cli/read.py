@@ -60,6 +60,9 @@ def _add_output(parser: PhotoArgumentParser) -> None:
     records = parser.add_mutually_exclusive_group()
     records.add_argument("--json", metavar="FILE", help="file for the words, outlines and scores: a JSON array")
     records.add_argument("--jsonl", metavar="FILE", help="the same as JSON Lines, one photo a line")
+    parser.add_argument(
+        "--columns", action="store_true", help="what the recogniser takes for likely, in the records: for evaluate"
+    )
     parser.add_argument("--csv", metavar="FILE", help="the same as a table, one word a line")
     parser.add_argument("--text", metavar="FILE", help="file for the words alone, line by line, in reading order")
     parser.add_argument("--hocr", metavar="FILE", help="file for the words as hOCR, an XHTML document")
@@ -161,6 +164,7 @@ def _read_run(args: argparse.Namespace) -> ReadRun:
         batch_size=args.batch_size,
         workers=args.workers,
         needs_scales=args.scale is not None,
+        columns=args.columns,
     )
 
 

@@ -19,6 +19,7 @@ WEIGHTED_REACH = 1.5  # edits
 OPEN_LIST_MARGIN = 3.0
 OPEN_LIST_SCORE = 0.6  # and its word needs this score at least
 LIKELIHOOD_POWERS = 0.59, 0.41  # of the scores of detection and of the word of the list
+LIKELIHOOD_SCORE = 0.37  # a word of the list needs this at least
 
 CharacterScores = Sequence[Mapping[str, float]]
 
@@ -55,7 +56,7 @@ class Protocol:
     lexicon: str = "none"
     lexicon_rule: str = "nearest"
     lexicon_max_distance: int = 1
-    lexicon_score_threshold: float = 0.0
+    lexicon_score_threshold: float = LIKELIHOOD_SCORE
 
     def __post_init__(self):
         if not 0 <= self.iou_threshold < 1:
@@ -78,7 +79,6 @@ class Protocol:
             score_threshold=options.SCORE_THRESHOLD,
             lexicon_rule=options.LEXICON_RULE,
             lexicon_max_distance=options.LEXICON_MAX_DISTANCE,
-            lexicon_score_threshold=options.LEXICON_SCORE_THRESHOLD,
         )
 
     @property

@@ -109,7 +109,7 @@ class TextEvaluator(DatasetEvaluator):
             float(output.get("scale", 1.0)),
             to_words(output["instances"], self._charset),
         )
-        return result.to_dict()
+        return result.to_dict(columns=self._protocol.lexicon_rule == "likelihood")
 
     def _relative(self, file_name: str) -> str:
         """The image's name as the ground truth has it: relative to the image folder, where the data set has one."""

@@ -62,13 +62,22 @@ class Outputs:
         drawings: where drawings go.
         resume: go on with the records that are there.
         overwrite: replace files that are there.
+        columns: the records tell the words' ``columns``.
 
     Raises:
         OSError, ValueError: as ``RecordFile``.
     """
 
-    def __init__(self, paths: OutputPaths, drawings: Drawings, resume: bool = False, overwrite: bool = False):
+    def __init__(
+        self,
+        paths: OutputPaths,
+        drawings: Drawings,
+        resume: bool = False,
+        overwrite: bool = False,
+        columns: bool = False,
+    ):
         self._drawings = drawings
+        self._columns = columns
         self._records: RecordFile | None = None
         self._texts: list[tuple[GrowingFile, Callable[[TextResult], str]]] = []
         with ExitStack() as opened:
@@ -98,7 +107,7 @@ class Outputs:
             OSError: a file cannot be written; what was written before is kept.
         """
         if self._records is not None:
-            self._records.write(result.to_dict())
+            self._records.write(result.to_dict(self._columns))
         self._write_texts([result])
         return result.error is not None or self._drawings.write(result)
 

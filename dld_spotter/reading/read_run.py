@@ -38,6 +38,7 @@ class ReadRun:
         batch_size: photos in a forward pass at most.
         workers: processes; 0 reads in this one.
         needs_scales: whether the model must be one that chooses scales.
+        columns: the records tell the words' ``columns``.
     """
 
     inputs: Sequence[str]
@@ -53,6 +54,7 @@ class ReadRun:
     batch_size: int = 1
     workers: int = 0
     needs_scales: bool = False
+    columns: bool = False
 
     def __post_init__(self) -> None:
         """Raises:
@@ -91,7 +93,7 @@ class ReadRun:
                 finisher.finish(record, photo)
             streamed = photos is not known
             results = reader.stream(_without_done(photos, earlier, finisher) if streamed else waiting)
-            with Outputs(self.paths, drawings, self.resume, self.overwrite) as outputs:
+            with Outputs(self.paths, drawings, self.resume, self.overwrite, self.columns) as outputs:
                 failed = _give(results, outputs, None if streamed else len(waiting))
         return not (failed or finisher.failed)
 

@@ -49,7 +49,8 @@ class WorkerPool:
         self._closed = False
         try:
             self._workers += [_Worker(*self._arguments) for _ in range(number)]
-            self.chooses_scale = next(worker.wait_until_ready() for worker in self._workers)
+            ready = [worker.wait_until_ready() for worker in self._workers]
+            self.chooses_scale = ready[0]
         except BaseException:
             self.close()
             raise

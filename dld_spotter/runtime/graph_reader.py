@@ -68,7 +68,6 @@ class GraphReader:
             score_threshold=settings["TEST.TEXT.SCORE_THRESHOLD"],
             lexicon_rule=settings["TEST.TEXT.LEXICON_RULE"],
             lexicon_max_distance=settings["TEST.TEXT.LEXICON_MAX_DISTANCE"],
-            lexicon_score_threshold=settings["TEST.TEXT.LEXICON_SCORE_THRESHOLD"],
         )
         self.costs = ScaleCosts(tuple(network["scales"]), tuple(network["costs"])) if "scales" in network else None
         self._anchors = [

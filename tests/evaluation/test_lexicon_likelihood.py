@@ -68,7 +68,7 @@ SURE = [{"C": 1.0}, {"X": 1.0}, {"I": 1.0}, {"T": 1.0}]
 
 def test_the_likeliest_word_is_not_always_the_nearest():
     lexicon = Lexicon(["CHIT", "EXIT"])  # both one edit away
-    rule = Protocol(lexicon_rule="likelihood", lexicon="strong")
+    rule = Protocol(lexicon_rule="likelihood", lexicon="strong", lexicon_score_threshold=0)
     assert look_up([word("CXIT", UNSURE)], lexicon, Protocol()) == ["CHIT"]
     assert look_up([word("CXIT", UNSURE)], lexicon, rule) == ["EXIT"]
     assert look_up([ReadWord(SQUARE, "CXIT", 0.5)], lexicon, rule) == ["CHIT"], "nothing is known: the nearest"
@@ -76,9 +76,9 @@ def test_the_likeliest_word_is_not_always_the_nearest():
 
 def test_a_list_that_is_not_complete_leaves_what_is_sure():
     lexicon = Lexicon(["EXIT"])
-    rule = Protocol(lexicon_rule="likelihood", lexicon="generic")
+    rule = Protocol(lexicon_rule="likelihood", lexicon="generic", lexicon_score_threshold=0)
     assert look_up([word("CXIT", SURE), word("CXIT", UNSURE)], lexicon, rule) == ["CXIT", "EXIT"]
-    complete = Protocol(lexicon_rule="likelihood", lexicon="strong")
+    complete = Protocol(lexicon_rule="likelihood", lexicon="strong", lexicon_score_threshold=0)
     assert look_up([word("CXIT", SURE)], lexicon, complete) == ["EXIT"]
 
 
@@ -91,7 +91,7 @@ def test_words_that_are_not_sure_enough_do_not_count():
 def test_a_long_list_finds_the_same_word():
     rng = np.random.default_rng(2)
     others = ["".join(rng.choice(list("QWZYKV"), 9)) for _ in range(500)]
-    rule = Protocol(lexicon_rule="likelihood", lexicon="weak")
+    rule = Protocol(lexicon_rule="likelihood", lexicon="weak", lexicon_score_threshold=0)
     assert look_up([word("CXIT", UNSURE)], Lexicon([*others, "CHIT", "EXIT"]), rule) == ["EXIT"]
 
 

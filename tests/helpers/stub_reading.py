@@ -24,8 +24,9 @@ class StubReader:
 
     size = NetworkSize(48, 96, 1)
     chooses_scale = False
+    costs = None
 
-    def read(self, images):
+    def read(self, images, scale=None):
         return [self._read(image) for image in images]
 
     def _read(self, image: np.ndarray) -> TextResult:

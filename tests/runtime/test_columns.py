@@ -3,6 +3,8 @@
 import toy
 
 from dld_spotter import TextPredictor
+from dld_spotter.cli import read
+from dld_spotter.evaluation.submission import read_predictions
 
 SCENE = toy.ROOT / "projects/DLD/samples/scene_1.jpg"
 
@@ -31,3 +33,13 @@ def test_a_lexicon_is_weighed_by_them():
     assert "curtseys" in [word.text for word in result.words]
     # A list holds no words of two letters: these stay.
     assert {word.text for word in result.words if len(word.text) > 2} <= {"curtsies", "curtseys", "vapid"}
+
+
+def test_records_tell_them_for_the_evaluation(tmp_path):
+    files = tmp_path / "with.json", tmp_path / "without.json"
+    for file, more in zip(files, (["--columns"], []), strict=True):
+        command = [str(SCENE), "--config-file", "photos-dld", "--runtime", "onnx", "--json", str(file), *more]
+        assert read.main(command) == 0
+    (told,), (silent,) = (read_predictions(file) for file in files)
+    assert all(word.columns and word.det_score for word in told.words)
+    assert len(told.words) == len(silent.words) > 2 and not any(word.columns for word in silent.words)
