@@ -18,6 +18,7 @@ REQUIREMENTS = (
     "requirements.txt",
     "requirements-dev.txt",
     "requirements-docs.txt",
+    "requirements-batch.txt",
     "tools/requirements-detectron2.txt",
 )
 
