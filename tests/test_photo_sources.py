@@ -97,7 +97,7 @@ def test_of_a_pil_image_of_several_pages_one_is_read_with_a_warning(tmp_path, ca
     pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
     with Image.open(tmp_path / "scan.tif") as image, caplog.at_level("WARNING"):
         (photo,) = to_photos(image)
-        assert photo.read().max() == 0 and "scan.tif: only one of its 2 pages" in caplog.text
+        assert photo.read().max() == 0 and "scan.tif: only one of its pages" in caplog.text
 
 
 def test_photos_pass_as_they_are(tmp_path):

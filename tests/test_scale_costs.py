@@ -56,6 +56,10 @@ def test_a_model_that_chooses_no_scale_cannot_be_asked_for_one(runtime):
         model([], scale=0.5)
 
 
-def test_threads_are_for_graphs():
-    with pytest.raises(ValueError):
-        TextPredictor(runtime="torch", threads=1)
+def test_threads_of_torch_are_the_process_s():
+    before = torch.get_num_threads()
+    try:
+        TextPredictor("synthetic-map-teacher", device="cpu", runtime="torch", threads=before + 1)
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)

@@ -146,7 +146,7 @@ def test_a_list_that_cannot_be_drawn_names_the_option(tmp_path, content):
 def test_a_list_that_is_no_text_is_named(tmp_path, read):
     path = tmp_path / "words.txt"
     path.write_bytes("one\ntwo\n".encode("utf-16-le"))
-    with pytest.raises(ValueError, match="words.txt, line 1"):
+    with pytest.raises(ValueError, match="words.txt is in UTF-16"):
         read(path)
 
 
