@@ -2,6 +2,7 @@
 
 import cv2
 import pytest
+import torch
 import toy
 
 from dld_spotter import TextPredictor
