@@ -1,6 +1,7 @@
 """The command dld-spotter runs every tool of the project, and passes on what the tool says."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -61,6 +62,23 @@ def test_a_command_reads_the_command_line(monkeypatch, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert stopped.value.code == 0 and "--ground-truth" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("ImportError('this needs Detectron2: run this.')", r"this needs Detectron2: run this\."),
+        ("ModuleNotFoundError('none', name='torch')", r"this needs PyTorch and Detectron2 \(none\): run `pip .*"),
+    ],
+)
+def test_what_is_missing_is_said_once(tmp_path, monkeypatch, raised, said):
+    script = tmp_path / "train.py"
+    script.write_text(f"raise {raised}\n")
+    monkeypatch.setattr(cli, "commands", lambda: {"train": script})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["train"])
+    assert re.fullmatch(f"error: dld-spotter train: {said}", stopped.value.code)
 
 
 @pytest.mark.parametrize("argument", ["--help", "models"])

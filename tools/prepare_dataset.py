@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from dld_spotter import _requirements  # noqa: F401 (first: says in one sentence what is missing)
 from dld_spotter.command_line import run_tool
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.converters import CONVERTERS, write_samples

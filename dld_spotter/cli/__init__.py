@@ -82,14 +82,18 @@ def _run(name: str, script: Path, arguments: Sequence[str]) -> None:
     except ImportError as error:
         if all(importlib.util.find_spec(package) is not None for package in ("torch", "detectron2")):
             raise
-        sys.exit(f"error: dld-spotter {name} needs PyTorch and Detectron2 ({error}): {_how_to_train()}")
+        sys.exit(f"error: dld-spotter {name}: {_what_is_missing(error)}")
     finally:
         sys.argv, sys.modules["__main__"] = before
 
 
-def _how_to_train() -> str:
+def _what_is_missing(error: ImportError) -> str:
+    """One sentence; the project's own errors, which name no module, say already what to run."""
+    if error.name is None:
+        return str(error)
     script = resource("tools/install_detectron2.py")
-    return f"run `pip install 'dld_spotter[torch]'`, then `python {script}`; in a clone, `make setup`."
+    how = f"run `pip install 'dld_spotter[torch]'`, then `python {script}`; in a clone, `make setup`."
+    return f"this needs PyTorch and Detectron2 ({error}): {how}"
 
 
 def _help(known: dict[str, Path]) -> str:

@@ -112,6 +112,7 @@ def _draw_all(
         for number in numbers:
             yield number, draw_and_save(drawer, source.seed, number, images)
         return
+    source.drawer()  # its errors are raised here; a pool replaces processes that cannot start for ever
     # Not a fork: this process may hold threads of PyTorch and OpenCV, which do not survive one.
     context = multiprocessing.get_context("spawn")
     with context.Pool(workers, _Worker.start, (source, images)) as pool:
