@@ -166,7 +166,9 @@ class _Pass:
                 try:
                     answer = self._queue.get(timeout=_LOOK_AFTER)
                 except queue.Empty:
-                    if time.monotonic() - last > self._engine.options.patience and self._too_many():
+                    # Before the first answer, actors may still be starting: none of them holds photos back.
+                    waited = time.monotonic() - last
+                    if waited > self._engine.options.patience and self._executor is not None and self._too_many():
                         self.given_up = True
                         logger.warning("the cluster has room for %d actors now.", self._engine.room())
                         return
@@ -179,8 +181,8 @@ class _Pass:
                 for number, records in zip(answer["number"], answer["records"], strict=True):
                     yield int(number), json.loads(str(records))
         finally:
-            if thread.is_alive():
-                self._end()
+            if thread.is_alive() and self._executor is not None:
+                self._executor.shutdown(force=True)
 
     def _pipeline(self, work: Sequence[tuple[int, Item]], alone: bool) -> Any:
         import ray.data
@@ -216,11 +218,10 @@ class _Pass:
         except RuntimeError:  # all nodes are gone; they may come back
             return False
 
-    def _end(self) -> None:
-        executor = getattr(self._dataset, "_current_executor", None)
-        if executor is None:
-            raise RuntimeError("the cluster has become too small; the same command goes on with what is left of it.")
-        executor.shutdown(force=True)
+    @property
+    def _executor(self) -> Any:
+        """What runs the pipeline, to end it; Ray has it from the first answer on, and no public name for it."""
+        return getattr(self._dataset, "_current_executor", None)
 
 
 def make_predictor(settings: Mapping[str, Any]) -> MakePredictor:
