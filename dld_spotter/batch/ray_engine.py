@@ -8,9 +8,12 @@ import os
 import queue
 import threading
 import time
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from dld_spotter.batch.photo_reader import MakePredictor, PhotoReader
@@ -150,6 +153,7 @@ class _Pass:
 
     def __init__(self, engine: RayEngine, work: Sequence[tuple[int, Item]], alone: bool):
         self.given_up = False
+        self._name = f"dld_spotter-{uuid.uuid4().hex}"
         self._engine = engine
         self._actors = min(engine.room(), len(work))
         self._dataset = self._pipeline(work, alone)
@@ -183,12 +187,13 @@ class _Pass:
         finally:
             if thread.is_alive() and self._executor is not None:
                 self._executor.shutdown(force=True)
+            self._end_actors()
 
     def _pipeline(self, work: Sequence[tuple[int, Item]], alone: bool) -> Any:
         import ray.data
 
-        # Ray 2.60 advises against what it calls ray_remote_args, and has no other way to bound the retries.
-        warnings.filterwarnings("ignore", r"`ray_remote_args` is deprecated")
+        # Ray 2.60 advises against this argument, and has no other way to bound the retries and to name the actors.
+        warnings.filterwarnings("ignore", r"`ray_remote_args_fn` is deprecated")
         options = self._engine.options
         size = 1 if alone else _task_size(len(work), self._actors, options.batch_size)
         rows = [{"number": number, "item": item.to_json()} for number, item in work]
@@ -200,8 +205,7 @@ class _Pass:
             compute=ray.data.ActorPoolStrategy(size=self._actors, max_tasks_in_flight_per_actor=1 if alone else 2),
             num_cpus=options.cpus,
             num_gpus=options.gpus or None,
-            max_restarts=-1,
-            max_task_retries=1 if alone else _RETRIES,
+            ray_remote_args_fn=partial(_actor_arguments, self._name, 1 if alone else _RETRIES),
         )
 
     def _run(self) -> None:
@@ -217,6 +221,16 @@ class _Pass:
             return self._engine.room() < self._actors
         except RuntimeError:  # all nodes are gone; they may come back
             return False
+
+    def _end_actors(self) -> None:
+        """End those of this pass: where tasks were lost, Ray keeps them, and with them the cores of the next pass."""
+        import ray
+        from ray.util import list_named_actors
+
+        for name in list_named_actors():
+            if name.startswith(self._name):
+                with suppress(ValueError):  # it has ended meanwhile
+                    ray.kill(ray.get_actor(name))
 
     @property
     def _executor(self) -> Any:
@@ -241,6 +255,11 @@ def make_predictor(settings: Mapping[str, Any]) -> MakePredictor:
         return TextPredictor(**given)
 
     return make
+
+
+def _actor_arguments(name: str, retries: int) -> dict[str, Any]:
+    """Of one actor: its own name, and what comes of its death."""
+    return {"name": f"{name}-{uuid.uuid4().hex[:8]}", "max_restarts": -1, "max_task_retries": retries}
 
 
 def _task_size(photos: int, actors: int, batch_size: int) -> int:

@@ -47,10 +47,16 @@ def engine(monkeypatch):
             made.append([number for number, _ in work])
             return waiting.pop(0)
 
+        def end(this):
+            ended.append(this)
+
         monkeypatch.setattr(ray_engine._Pass, "_pipeline", begin)
+        monkeypatch.setattr(ray_engine._Pass, "_end_actors", end)
         return RayEngine(lambda: None, ActorOptions(patience=0.05)), made
 
-    return make
+    ended = []
+    yield make
+    assert ended
 
 
 WORK = [(number, Item(f"{number}.jpg", f"/{number}.jpg")) for number in range(4)]
