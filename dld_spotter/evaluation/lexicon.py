@@ -14,7 +14,7 @@ from rapidfuzz.distance import Levenshtein
 
 from dld_spotter.data.word_lists import normalize_text, parse_word_list, read_word_list
 from dld_spotter.evaluation.icdar import image_key, image_keys, key_forms, list_text_files
-from dld_spotter.evaluation.lexicon_likelihood import word_log_likelihoods
+from dld_spotter.evaluation.lexicon_likelihood import in_capitals, word_log_likelihoods
 from dld_spotter.evaluation.protocol import (
     LIKELIHOOD_POWERS,
     OPEN_LIST_MARGIN,
@@ -116,7 +116,7 @@ class Lexicon:
                 near = distances[text]
                 candidates = np.flatnonzero(near <= near.min() + 2)
                 candidates = candidates[np.argsort(near[candidates], kind="stable")[:_ALL_WEIGHED]]
-            asked = [text, *(self._upper[i] for i in candidates)]
+            asked = [in_capitals(word.text), *(in_capitals(self.words[i]) for i in candidates)]
             read, *listed = word_log_likelihoods(word.columns or (), asked)
             best = int(np.argmax(listed))
             found.append((self.words[candidates[best]], float(listed[best]), float(read)))

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dld_spotter.evaluation.transcription import upper_case
+from dld_spotter.evaluation.weighted_distance import capital
 
 Columns = Sequence[Mapping[str, float]]
 
@@ -26,7 +26,7 @@ def word_log_likelihoods(columns: Columns, words: Sequence[str]) -> np.ndarray:
 
     Args:
         columns: of each column the probabilities of its likeliest characters, ``BLANK`` among them.
-        words: in capitals.
+        words: in capitals, each character by itself (see ``in_capitals``).
     """
     alphabet = {character: index for index, character in enumerate(sorted({*"".join(words)}), start=1)}
     log_probs = np.log(_table(columns, alphabet))
@@ -43,12 +43,17 @@ def word_log_likelihoods(columns: Columns, words: Sequence[str]) -> np.ndarray:
     return result
 
 
+def in_capitals(text: str) -> str:
+    """A text with each character in capitals by itself, as a column tells it: "ß" has none."""
+    return "".join(map(capital, text))
+
+
 def _table(columns: Columns, alphabet: Mapping[str, int]) -> np.ndarray:
     """(N, 1 + characters) probabilities of the blank and of each character, without case."""
     table = np.zeros((len(columns), 1 + len(alphabet)))
     for row, column in zip(table, columns, strict=True):
         for character, probability in column.items():
-            index = 0 if character == BLANK else alphabet.get(upper_case(character))
+            index = 0 if character == BLANK else alphabet.get(capital(character))
             if index is not None:
                 row[index] += probability
     return np.clip(table, FLOOR, 1.0)

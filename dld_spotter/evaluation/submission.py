@@ -163,7 +163,10 @@ def _character_scores(entry: Mapping, key: str) -> CharacterScores | None:
     scores = entry.get(key)
     if scores is None:
         return None
-    return [{str(character): float(value) for character, value in place.items()} for place in scores]
+    places = [{str(character): float(value) for character, value in place.items()} for place in scores]
+    if not all(0 <= value <= 1 for place in places for value in place.values()):
+        raise ValueError(f"'{key}' needs probabilities, numbers from 0 to 1.")
+    return places
 
 
 def _is_length(value: object) -> bool:

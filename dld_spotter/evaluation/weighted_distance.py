@@ -21,7 +21,7 @@ _LEAST = 1e-6  # probability of a read character, which divides
 
 def spell_key(word: str) -> str:
     """The letters and digits of a word in capitals, a character for each."""
-    return "".join(_capital(character) for character in word if character.isalnum())
+    return "".join(capital(character) for character in word if character.isalnum())
 
 
 def fold_scores(word: str, scores: CharacterScores) -> list[dict[str, float]]:
@@ -76,10 +76,11 @@ def _fold_place(place: Mapping[str, float]) -> dict[str, float]:
     folded: dict[str, float] = {}
     for character, value in place.items():
         if character.isalnum():
-            folded[_capital(character)] = folded.get(_capital(character), 0.0) + value
+            folded[capital(character)] = folded.get(capital(character), 0.0) + value
     return folded
 
 
-def _capital(character: str) -> str:
+def capital(character: str) -> str:
+    """A character in capitals, if that is one character: "ß" stays."""
     upper = character.upper()
     return upper if len(upper) == 1 else character

@@ -24,7 +24,7 @@ from dld_spotter.runtime.images import NetworkImage, rescale, rescaled_factors, 
 from dld_spotter.runtime.masks import outlines
 from dld_spotter.runtime.scales import choose_scale
 from dld_spotter.runtime.settings import GraphSettings
-from dld_spotter.runtime.texts import attention_texts, combine, ctc_texts, likely_characters
+from dld_spotter.runtime.texts import combine, ctc_texts, likely_characters
 from dld_spotter.runtime.word_maps import MapSettings, word_features
 from dld_spotter.runtime.word_pictures import PictureSettings, word_pictures
 from dld_spotter.scale_costs import ScaleCosts, check_scale
@@ -203,7 +203,7 @@ class GraphReader:
                 some, sure = ctc_texts(outputs["log_probs"], self.charset, self.settings.network["max_length"])
                 columns += list(outputs["log_probs"])
             else:
-                some, sure = attention_texts(outputs["tokens"], self.charset), outputs["scores"]
+                some, sure = self.charset.decode(outputs["tokens"]), outputs["scores"]
             texts += some
             scores.append(sure)
         return texts, np.concatenate(scores), columns

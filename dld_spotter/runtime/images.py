@@ -12,7 +12,6 @@ from PIL import Image
 from dld_spotter.network_size import NetworkSize
 
 DIVISOR = 32  # of the sides of a rescaled image
-_CHANNELS = ThreadPoolExecutor(3, thread_name_prefix="rescale")
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,8 @@ def rescale(image: NetworkImage, scale: float) -> NetworkImage:
         shrunk = Image.fromarray(image.pixels[channel]).resize((columns, rows), Image.Resampling.BILINEAR)
         pixels[channel, :rows, :columns] = np.asarray(shrunk)
 
-    list(_CHANNELS.map(resize, range(3)))  # Pillow works beside other threads
+    with ThreadPoolExecutor(3) as threads:  # Pillow works beside other threads
+        list(threads.map(resize, range(3)))
     size = max(1, round(image.size[0] * (rows / height))), max(1, round(image.size[1] * (columns / width)))
     return NetworkImage(pixels, size)
 

@@ -39,11 +39,6 @@ def likely_characters(log_probs: np.ndarray, charset: Charset) -> tuple[dict[str
     return list_characters(best, np.take_along_axis(probabilities, best, axis=1), charset)
 
 
-def attention_texts(tokens: np.ndarray, charset: Charset) -> list[str]:
-    """Texts of (N, T) token ids."""
-    return charset.decode(tokens)
-
-
 def combine(det_scores: np.ndarray, text_scores: np.ndarray, powers: Sequence[float]) -> np.ndarray:
     """(N,) combined scores, as ``modeling.score_threshold.WordScoring.combine``."""
     first, second = np.asarray(powers, np.float32)

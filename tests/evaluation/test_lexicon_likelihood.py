@@ -88,6 +88,12 @@ def test_words_that_are_not_sure_enough_do_not_count():
     assert look_up(words, Lexicon(["EXIT"]), rule) == [None, "EXIT", None]
 
 
+def test_letters_without_one_capital_are_found():
+    columns = [{c: 1.0} for c in "Straße"]
+    rule = Protocol(lexicon_rule="likelihood", lexicon="strong", lexicon_score_threshold=0.9)
+    assert look_up([word("Straße", columns)], Lexicon(["Strasse", "Straße"]), rule) == ["Straße"]
+
+
 def test_a_long_list_finds_the_same_word():
     rng = np.random.default_rng(2)
     others = ["".join(rng.choice(list("QWZYKV"), 9)) for _ in range(500)]
