@@ -40,6 +40,7 @@ from dld_spotter.command_line import run_tool
 from dld_spotter.config import load_cfg
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine.pp_ocr import classifier_rows, fill_classifier, fill_neck, logits_name
+from dld_spotter.engine.weights_file import write_whole
 from dld_spotter.modeling import PPLCNetV4
 from dld_spotter.modeling.recognition.crop_recogniser import CropPooler, CropTextHead
 from dld_spotter.modeling.recognition.ctc_crop_recogniser import CTCTextHead
@@ -271,7 +272,7 @@ def main(argv: list[str] | None = None) -> int:
         checkpoint, difference = convert(
             args.onnx, args.source, args.opts, half=args.half, reader=args.reader, recogniser=args.recogniser
         )
-        torch.save(checkpoint, args.output)
+        write_whole(args.output, lambda stream: torch.save(checkpoint, stream))
     except (ImportError, KeyError, OSError, ValueError) as error:
         where = f"{args.onnx}: " if isinstance(error, ValueError) else ""
         print(f"error: {where}{error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)

@@ -70,9 +70,10 @@ def check_weights(weights: Any, path: str) -> None:
 def write_whole(path: str | os.PathLike, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file so that at every moment the old content or the new one stands under its name.
 
-    ``write`` takes the open file.
+    ``write`` takes the open file. Its folder is made where there is none.
     """
     path = os.fspath(path)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with open(path + UNFINISHED, "wb") as stream:
         write(stream)
         stream.flush()

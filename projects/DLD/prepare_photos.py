@@ -13,6 +13,7 @@ Each folder has ``images`` and ``gt`` (``boxes`` for --unlabelled: quadrilateral
                                       ones, and text that it finds elsewhere are don't care
 
     selection                         300 of the street scenes and all snapshots to be trained on, to fit a selector to
+    few                               100 of the street scenes
 
 No test photo is among them. Needs the package onnxruntime for --detector.
 """
@@ -34,7 +35,8 @@ from dld_spotter.command_line import says_mistakes
 from dld_spotter.data.text_writer import TextJsonWriter
 from dld_spotter.image_io import read_image
 
-SELECTED_STREETS = 300
+SELECTED = {"icdar2015": 300, "icdar2003": None}  # photos; None: all
+FEW = {"icdar2015": 100}
 ICDAR2015_SIZE = (1280, 720)  # width and height that its annotations are in
 LAST_TRAINED = {"icdar2015": 900, "icdar2003": 144}
 # A character of no charset: INPUT.TEXT.UNKNOWN "detect" has such words detected and not recognised.
@@ -68,7 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     write_labelled("icdar2015", args.icdar2015, args.output, "val", ICDAR2015_SIZE)
     write_labelled("icdar2003", args.icdar2003, args.output, "dev", None)
-    write_selection(args.output)
+    write_sample(args.output, "selection", SELECTED)
+    write_sample(args.output, "few", FEW)
     if args.unlabelled:
         write_unlabelled(args.unlabelled, args.detector, args.output)
     return 0
@@ -92,10 +95,10 @@ def write_labelled(name: str, folder: Path, output: Path, held_out: str, size: t
             add(detection, image, [w if w.text is None else Word(w.corners, NOT_RECOGNISED) for w in words])
 
 
-def write_selection(output: Path) -> None:
-    """Join some street scenes with the snapshots in a random order, so that any share of the file holds both."""
+def write_sample(output: Path, sample: str, numbers: dict[str, int | None]) -> None:
+    """Join so many training photos of each set in a random order, so that any share of the file holds both."""
     photos = []
-    for name, number in (("icdar2015", SELECTED_STREETS), ("icdar2003", None)):
+    for name, number in numbers.items():
         content = json.loads((output / f"{name}_train.json").read_text(encoding="utf-8"))
         words: dict[int, list[dict]] = {}
         for word in content["annotations"]:
@@ -104,7 +107,7 @@ def write_selection(output: Path) -> None:
         chosen = images if number is None else random.Random(0).sample(images, min(number, len(images)))
         photos += [(image, words.get(image["id"], [])) for image in chosen]
     random.Random(0).shuffle(photos)
-    with TextJsonWriter(output / "selection.json") as writer:
+    with TextJsonWriter(output / f"{sample}.json") as writer:
         for image, of_image in photos:
             image_id = writer.add_image({key: image[key] for key in ("file_name", "height", "width")})
             for word in of_image:

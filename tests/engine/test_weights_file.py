@@ -243,7 +243,7 @@ def test_a_run_does_not_go_on_from_a_file_without_its_state(tmp_path):
 
 
 def test_a_file_is_whole_or_the_old_one(tmp_path):
-    path = tmp_path / "a"
+    path = tmp_path / "new folder" / "a"
     write_whole(path, lambda stream: stream.write(b"old"))
 
     def fails(stream):
