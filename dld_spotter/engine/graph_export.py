@@ -16,7 +16,9 @@ from typing import Any, cast
 
 import torch
 from detectron2.config import CfgNode
+from detectron2.layers import ROIAlign
 from detectron2.modeling import build_model
+from detectron2.modeling.poolers import ROIPooler
 from torch import Tensor, nn
 
 from dld_spotter.config import load_cfg
@@ -87,22 +89,16 @@ def _graphs(model: nn.Module, spotter: MaskRCNNSpotter) -> list[Graph]:
     heads, head = spotter.roi_heads, spotter.roi_heads.text_head
     detector = parts.Detector(model)
     image = torch.zeros(1, 3, 4 * spotter.backbone.size_divisibility, 6 * spotter.backbone.size_divisibility)
-    maps = dict(zip(detector.output_names(), detector(image), strict=True))
-    levels = list(heads.box_in_features)
-    on_regions = {name: maps[name] for name in levels}
-    on_regions |= {f"regions{name.removeprefix('p')}": torch.tensor([[0.0, 0, 0, 40, 20]] * 2) for name in levels}
+    channels = spotter.backbone.output_shape()[heads.box_in_features[0]].channels
+    boxes, masks = (torch.zeros(2, *_pooled_size(p), channels) for p in (heads.box_pooler, heads.mask_pooler))
     graphs: list[Graph] = [
         ("detector", detector, {"image": image}, detector.output_names()),
-        ("boxes", parts.BoxHead(model), on_regions, ["probabilities", "deltas"]),
-        ("masks", parts.MaskHead(model), on_regions, ["masks"]),
+        ("boxes", parts.BoxHead(model), {"features": boxes}, ["probabilities", "deltas"]),
+        ("masks", parts.MaskHead(model), {"features": masks}, ["masks"]),
     ]
     if isinstance(head, CropTextHead):
         words = torch.zeros(2, 3, *head.pooler.rectifier.size)
     else:
-        regions = torch.tensor([[0.0, 0, 0, 40, 20]] * 2)
-        inputs = {"text_map": maps["text_map"], "regions": regions}
-        graphs.append(("align", parts.WordAlign(model, False), inputs, ["features"]))
-        graphs.append(("align_vertical", parts.WordAlign(model, True), inputs, ["features"]))
         words = torch.zeros(2, head.pooler.out_channels, *head.pooler.output_size)
     if isinstance(head.decoder, CTCDecoder):
         graphs.append(("recogniser", parts.CTCRecogniser(model), {"words": words}, ["log_probs"]))
@@ -131,10 +127,12 @@ def _export(part: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str], 
 
     from dld_spotter.engine.graph_weights import leave_weights, plain_graph
 
-    axes = {name: {0: "images", 2: f"{name}_rows", 3: f"{name}_columns"} for name, x in inputs.items() if x.dim() == 4}
-    axes |= {name: {0: f"{name}_count"} for name, x in inputs.items() if x.dim() == 2 and name != "statistics"}
-    if "words" in inputs:
-        axes["words"] = {0: "words"}
+    dynamic = {
+        "image": {0: "images", 2: "image_rows", 3: "image_columns"},
+        "features": {0: "regions"},
+        "words": {0: "words"},
+    }
+    axes = {name: dynamic[name] for name in inputs if name in dynamic}
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's, of numbers that it takes for constants, and so they are
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -190,10 +188,20 @@ def _network(cfg: CfgNode, spotter: MaskRCNNSpotter) -> dict[str, Any]:
         "proposal_weights": list(cfg.MODEL.RPN.BBOX_REG_WEIGHTS),
         "box_weights": list(cfg.MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS),
         "pooled_levels": [int(name.removeprefix("p")) for name in heads.box_in_features],
+        "pooled_sizes": {"boxes": _pooled_size(heads.box_pooler), "masks": _pooled_size(heads.mask_pooler)},
         "slack": score_threshold.SLACK,
         "max_length": heads.text_head.max_steps - 1,
         **_words(heads.text_head),
     }
+
+
+def _pooled_size(pooler: ROIPooler) -> list[int]:
+    """Rows and columns of what is pooled, if it is pooled as ``runtime.pooling`` does."""
+    for level, align in enumerate(pooler.level_poolers, pooler.min_level):
+        usual = isinstance(align, ROIAlign) and align.aligned and align.sampling_ratio == 0
+        if not usual or align.spatial_scale != 2.0**-level:
+            raise ValueError(f"features pooled by {align} have no graph yet; ROIAlignV2 with adaptive sampling has.")
+    return list(pooler.output_size)
 
 
 def _words(head: AttentionTextHead) -> dict[str, Any]:
@@ -203,6 +211,7 @@ def _words(head: AttentionTextHead) -> dict[str, Any]:
         return {
             "maps": {
                 "size": list(pooler.output_size),
+                "stride": pooler.stride,
                 "margin": pooler.margin,
                 "vertical_ratio": pooler.vertical_ratio,
                 "samples": masked_pooler.MASK_SAMPLES,

@@ -2,17 +2,16 @@
 
 Each part holds the whole model as ``model``, so that the weights of the graph are called as in its checkpoint.
 
-Shapes: B images, N words, H and W of an image, C channels.
+Maps leave and features enter the graphs with their channels last, as ``runtime.pooling`` takes them.
+
+Shapes: B images, N words, M regions, H and W of an image, C channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from detectron2.layers import ROIAlign
-from detectron2.modeling.poolers import ROIPooler
 from torch import Tensor, nn
 
 from dld_spotter.data.charset import END, PAD, START
@@ -54,7 +53,7 @@ class Detector(SpotterPart):
         head = spotter.roi_heads.text_head
         if not head.pools_from_image:
             maps.append(head.pooler.conv(features[spotter.roi_heads.text_in_feature]))
-        return (*maps, *logits, *deltas)
+        return tuple(output.permute(0, 2, 3, 1) for output in (*maps, *logits, *deltas))
 
     def output_names(self) -> list[str]:
         """Of what ``forward`` gives."""
@@ -64,48 +63,22 @@ class Detector(SpotterPart):
         return [*maps, *(f"logits{i}" for i in levels), *(f"deltas{i}" for i in levels)]
 
 
-def _pooled(pooler: ROIPooler, inputs: Sequence[Tensor]) -> Tensor:
-    """Features of regions that are sorted to the pyramid's levels: maps, then (M, 5) regions, of each level."""
-    levels = len(pooler.level_poolers)
-    maps, regions = inputs[:levels], inputs[levels:]
-    return torch.cat([align(*pair) for align, *pair in zip(pooler.level_poolers, maps, regions, strict=True)])
-
-
 class BoxHead(SpotterPart):
     """Class probabilities and box deltas of regions."""
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``_pooled`` takes them; (M, 2) and (M, 4)."""
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(M, rows, columns, C) to (M, 2) and (M, 4)."""
         heads = self.spotter.roi_heads
-        scores, deltas = heads.box_predictor(heads.box_head(_pooled(heads.box_pooler, inputs)))
+        scores, deltas = heads.box_predictor(heads.box_head(features.permute(0, 3, 1, 2)))
         return scores.softmax(dim=1), deltas
 
 
 class MaskHead(SpotterPart):
     """Masks of regions."""
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """As ``_pooled`` takes them; (M, 1, S, S) probabilities."""
-        heads = self.spotter.roi_heads
-        return heads.mask_head.layers(_pooled(heads.mask_pooler, inputs)).sigmoid()
-
-
-class WordAlign(SpotterPart):
-    """RoIAlign of words on the map that the recogniser pools from.
-
-    Args:
-        model: see ``SpotterPart``.
-        vertical: of words that are read downwards.
-    """
-
-    def __init__(self, model: nn.Module, vertical: bool):
-        super().__init__(model)
-        pooler = self.spotter.roi_heads.text_head.pooler
-        self.align: ROIAlign = pooler.align_vertical if vertical else pooler.align
-
-    def forward(self, text_map: Tensor, regions: Tensor) -> Tensor:
-        """(1, C, H, W) and (N, 5) to (N, C, rows, columns)."""
-        return self.align(text_map, regions)
+    def forward(self, features: Tensor) -> Tensor:
+        """(M, rows, columns, C) to (M, 1, S, S) probabilities."""
+        return self.spotter.roi_heads.mask_head.layers(features.permute(0, 3, 1, 2)).sigmoid()
 
 
 class Recogniser(SpotterPart):

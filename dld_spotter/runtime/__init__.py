@@ -5,8 +5,8 @@
 - ``settings``: what ``graphs.json`` says of a model.
 - ``engines``: a graph on ONNX Runtime or OpenVINO.
 - ``graph_reader``: from an image to its words, step by step.
-- ``images``, ``scales``, ``boxes``, ``masks``, ``word_pictures``, ``word_maps``, ``texts``: the steps between graphs,
-  each with the formula of the PyTorch model.
+- ``images``, ``scales``, ``boxes``, ``pooling``, ``masks``, ``word_pictures``, ``word_maps``, ``texts``: the steps
+  between graphs, each with the formula of the PyTorch model.
 """
 
 from dld_spotter.runtime.graph_reader import GraphReader

@@ -1,4 +1,4 @@
-"""Boxes between graphs: anchors, box deltas, non-maximum suppression, levels. The formulas are Detectron2's.
+"""Boxes between graphs: anchors, box deltas, non-maximum suppression. The formulas are Detectron2's.
 
 Boxes are (N, 4) float32: x1, y1, x2, y2 in pixels of the network's image.
 """
@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 
 SCALE_CLAMP = math.log(1000 / 16)  # detectron2.modeling.box_regression
-CANONICAL_LEVEL, CANONICAL_SIZE = 4, 224  # detectron2.modeling.poolers.ROIPooler
 
 
 def cell_anchors(sizes: Sequence[float], aspect_ratios: Sequence[float]) -> np.ndarray:
@@ -92,7 +91,7 @@ def propose(
     """The region proposals of one image: ``find_top_rpn_proposals``.
 
     Args:
-        levels: of each level (A, H, W) logits, (4 A, H, W) deltas and the anchors.
+        levels: of each level (H, W, A) logits, (H, W, 4 A) deltas and the anchors.
         size: height and width of the image.
         before: how many of each level are looked at.
         after: how many are kept of all levels together.
@@ -104,12 +103,10 @@ def propose(
     """
     boxes, scores = [], []
     for logits, deltas, anchors in levels:
-        flat = logits.transpose(1, 2, 0).ravel()
+        flat = logits.ravel()
         best = np.argpartition(-flat, before - 1)[:before] if 0 < before < len(flat) else np.arange(len(flat))
-        place, anchor = np.divmod(best, len(logits))
-        row, column = np.divmod(place, logits.shape[2])
-        moved = deltas.reshape(-1, 4, *deltas.shape[1:])[anchor, :, row, column]
-        decoded = apply_deltas(moved, anchors.at(row, column, anchor), weights)
+        row, column, anchor = np.unravel_index(best, logits.shape)
+        decoded = apply_deltas(deltas.reshape(-1, 4)[best], anchors.at(row, column, anchor), weights)
         fine = np.isfinite(decoded).all(axis=1) & np.isfinite(flat[best])
         decoded, best = clip(decoded[fine], size), best[fine]
         fine = has_area(decoded)
@@ -152,29 +149,3 @@ def detections(
     boxes, scores = boxes[fine], scores[fine]
     kept = suppress(boxes, scores, threshold)[: most if most >= 0 else None]
     return boxes[kept], scores[kept]
-
-
-def regions_by_level(boxes: np.ndarray, levels: Sequence[int]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Boxes sorted to the pyramid levels that they are pooled from: ``assign_boxes_to_levels``.
-
-    Args:
-        boxes: (N, 4).
-        levels: of the pyramid, ascending.
-
-    Returns:
-        of each level (M + 1, 5) regions: the image's index, 0, and the box; the last one is made up, since no runtime
-        has to know empty tensors. And (N,) the row that each box has in all the levels' regions one below the other.
-    """
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    place = np.floor(CANONICAL_LEVEL + np.log2(np.sqrt(areas) / CANONICAL_SIZE + 1e-8))
-    place = np.clip(place, levels[0], levels[-1]).astype(np.int64)
-    rows, regions, start = np.zeros(len(boxes), np.int64), [], 0
-    for level in levels:
-        chosen = np.flatnonzero(place == level)
-        region = np.zeros((len(chosen) + 1, 5), np.float32)
-        region[:-1, 1:] = boxes[chosen]
-        region[-1, 3:] = 1
-        rows[chosen] = start + np.arange(len(chosen))
-        start += len(region)
-        regions.append(region)
-    return regions, rows

@@ -15,7 +15,7 @@ from dld_spotter.reader_choice import PRECISIONS
 
 
 class Graph(Protocol):
-    """Inputs by name to outputs by name."""
+    """Inputs by name to outputs by name; the outputs may be overwritten when the graph is called again."""
 
     def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]: ...
 
@@ -85,8 +85,7 @@ class OpenVinoGraph:
 
     def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         self._request.infer(inputs, share_inputs=True)
-        # The request's memory is used again by the next call.
-        return {name: self._request.get_tensor(name).data.copy() for name in self._outputs}
+        return {name: self._request.get_tensor(name).data for name in self._outputs}
 
 
 _PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}

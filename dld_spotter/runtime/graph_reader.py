@@ -18,10 +18,11 @@ from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.network_size import NetworkSize, mask_size
 from dld_spotter.pretrained import DEFAULT_MODEL, model_folder
 from dld_spotter.results import TextResult, make_words
-from dld_spotter.runtime.boxes import AnchorLevel, cell_anchors, detections, propose, regions_by_level
+from dld_spotter.runtime.boxes import AnchorLevel, cell_anchors, detections, propose
 from dld_spotter.runtime.engines import Graph, load_graphs
 from dld_spotter.runtime.images import NetworkImage, rescale, rescaled_factors, to_network
 from dld_spotter.runtime.masks import outlines
+from dld_spotter.runtime.pooling import pool_levels
 from dld_spotter.runtime.scales import choose_scale
 from dld_spotter.runtime.settings import GraphSettings
 from dld_spotter.runtime.texts import combine, ctc_texts, likely_characters
@@ -134,23 +135,24 @@ class GraphReader:
         """Boxes, scores and masks of one image; what cannot score high enough, whatever it says, is left out."""
         settings, network = self.settings, self.settings.network
         outputs = self.graphs["detector"](image=image.pixels[None])
-        levels = [
+        anchored = [
             (outputs[f"logits{index}"][0], outputs[f"deltas{index}"][0], anchors)
             for index, anchors in enumerate(self._anchors)
         ]
         proposals = propose(
-            levels,
+            anchored,
             image.size,
             settings["MODEL.RPN.PRE_NMS_TOPK_TEST"],
             settings["MODEL.RPN.POST_NMS_TOPK_TEST"],
             settings["MODEL.RPN.NMS_THRESH"],
             network["proposal_weights"],
         )
-        answer, rows = self._on_regions("boxes", outputs, proposals)
+        maps = {level: outputs[f"p{level}"][0] for level in network["pooled_levels"]}
+        answer = self._on_regions("boxes", maps, proposals)
         boxes, scores = detections(
             proposals,
-            answer["probabilities"][rows],
-            answer["deltas"][rows],
+            answer["probabilities"],
+            answer["deltas"],
             image.size,
             weights=network["box_weights"],
             least=settings["MODEL.ROI_HEADS.SCORE_THRESH_TEST"],
@@ -159,23 +161,20 @@ class GraphReader:
         )
         worth = scores >= self._least_det_score()
         boxes, scores = boxes[worth], scores[worth]
-        answer, rows = self._on_regions("masks", outputs, boxes)
-        return _Found(boxes, scores, answer["masks"][rows, 0], outputs)
+        masks = self._on_regions("masks", maps, boxes)["masks"][:, 0]
+        return _Found(boxes, scores, masks, outputs)
 
     def _least_det_score(self) -> float:
         """As ``WordScoring.least_det_score``."""
         threshold, power = self.settings["TEST.TEXT.SCORE_THRESHOLD"], self.settings["TEST.TEXT.SCORE_POWERS"][0]
         return 0.0 if power == 0 or threshold <= 0 else threshold ** (1 / power) * (1 - self.settings.network["slack"])
 
-    def _on_regions(
-        self, name: str, outputs: Mapping[str, np.ndarray], boxes: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """What a head's graph says of boxes, and the rows in which it says it."""
-        levels = self.settings.network["pooled_levels"]
-        regions, rows = regions_by_level(boxes, levels)
-        inputs = {f"regions{level}": region for level, region in zip(levels, regions, strict=True)}
-        features = {f"p{level}": outputs[f"p{level}"] for level in levels}
-        return self.graphs[name](**features, **inputs), rows
+    def _on_regions(self, name: str, maps: Mapping[int, np.ndarray], boxes: np.ndarray) -> dict[str, np.ndarray]:
+        """What a head's graph says of boxes (N, 4), by a map of each level."""
+        size = self.settings.network["pooled_sizes"][name]
+        # Not every runtime knows empty tensors.
+        features = pool_levels(maps, boxes if len(boxes) else np.zeros((1, 4), np.float32), size)
+        return {key: value[: len(boxes)] for key, value in self.graphs[name](features=features).items()}
 
     def _recognise(
         self, found: _Found, seen: NetworkImage, full: NetworkImage, scale: float
@@ -191,9 +190,7 @@ class GraphReader:
             inputs = word_pictures(image.pixels, boxes, found.masks, self._pictures)
         else:
             assert self._maps is not None
-            inputs = word_features(
-                found.features["text_map"], found.boxes, found.masks, seen.size, self._maps, self.graphs
-            )
+            inputs = word_features(found.features["text_map"][0], found.boxes, found.masks, seen.size, self._maps)
         texts: list[str] = []
         scores: list[np.ndarray] = []
         columns: list[np.ndarray] = []
@@ -201,9 +198,9 @@ class GraphReader:
             outputs = self.graphs["recogniser"](words=inputs[start : start + WORDS_AT_ONCE])
             if "log_probs" in outputs:
                 some, sure = ctc_texts(outputs["log_probs"], self.charset, self.settings.network["max_length"])
-                columns += list(outputs["log_probs"])
+                columns += list(outputs["log_probs"].copy())
             else:
-                some, sure = self.charset.decode(outputs["tokens"]), outputs["scores"]
+                some, sure = self.charset.decode(outputs["tokens"]), outputs["scores"].copy()
             texts += some
             scores.append(sure)
         return texts, np.concatenate(scores), columns

@@ -17,17 +17,25 @@ def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         of the shape of the places, and of C.
     """
     height, width = image.shape[:2]
-    x, y = (np.asarray(place, np.float32) - np.float32(0.5) for place in (x, y))
-    left, top = np.floor(x), np.floor(y)
-    result = np.zeros((*np.shape(x), *image.shape[2:]), np.float32)
     flat = image.reshape(height * width, *image.shape[2:])
-    for column, weight_x in ((left, left + 1 - x), (left + 1, x - left)):
-        for row, weight_y in ((top, top + 1 - y), (top + 1, y - top)):
-            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-            index = np.where(inside, row * width + column, 0).astype(np.int64)
-            weight = np.where(inside, weight_x * weight_y, 0)
-            result += flat[index] * weight.reshape(weight.shape + (1,) * (image.ndim - 2))
+    result = np.zeros((*np.shape(x), *image.shape[2:]), np.float32)
+    columns, rows = _neighbours(x, width), _neighbours(y, height)
+    for row, weight_y in rows:
+        for column, weight_x in columns:
+            weight = weight_x * weight_y
+            result += flat.take(row * width + column, axis=0) * weight.reshape(weight.shape + (1,) * (image.ndim - 2))
     return result
+
+
+def _neighbours(place: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The two positions of an axis beside places, any one for those outside, and their weights, 0 outside."""
+    place = np.asarray(place, np.float32) - np.float32(0.5)
+    low = np.floor(place)
+    neighbours = []
+    for position, weight in ((low, low + 1 - place), (low + 1, place - low)):
+        inside = (position >= 0) & (position < count)
+        neighbours.append((np.where(inside, position, 0).astype(np.intp), weight * inside))
+    return neighbours
 
 
 def grid(box: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

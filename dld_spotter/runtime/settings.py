@@ -11,7 +11,7 @@ from typing import Any
 
 from dld_spotter.data.charset import Charset
 
-FILE, VERSION = "graphs.json", 1
+FILE, VERSION = "graphs.json", 2
 # Options of the config that a reader may change: they are no part of a graph.
 CHANGEABLE = (
     "INPUT.MIN_SIZE_TEST",

@@ -1,16 +1,16 @@
-"""Word features pooled from a feature map: ``modeling.recognition.masked_pooler`` on graphs.
+"""Word features pooled from a feature map: ``modeling.recognition.masked_pooler`` in NumPy.
 
 Shapes: N words, C channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dld_spotter.runtime.engines import Graph
+from dld_spotter.runtime.pooling import pool
 from dld_spotter.runtime.sampling import grid, mask_at
 
 
@@ -20,12 +20,14 @@ class MapSettings:
 
     Attributes:
         size: rows and columns of a word's features.
+        stride: pixels of one position of the map.
         margin: pixels added on each side of a box.
         vertical_ratio: boxes taller than this many times their width are turned.
         samples: points a bin and axis at which a mask is looked at.
     """
 
     size: Sequence[int]
+    stride: int
     margin: float
     vertical_ratio: float
     samples: int
@@ -37,17 +39,15 @@ def word_features(
     masks: np.ndarray,
     size: tuple[int, int],
     settings: MapSettings,
-    graphs: Mapping[str, Graph],
 ) -> np.ndarray:
     """Features of words with the background suppressed.
 
     Args:
-        text_map: (1, C, H, W) after the pooler's convolution.
+        text_map: (H, W, C) after the pooler's convolution.
         boxes: (N, 4) in pixels of the image.
         masks: (N, M, M) probabilities over the boxes.
         size: height and width of the image.
         settings: of the pooler.
-        graphs: those with RoIAlign, "align" and "align_vertical".
 
     Returns:
         (N, C, rows, columns).
@@ -62,18 +62,14 @@ def word_features(
     )
     width, height = (regions[:, 2:] - regions[:, :2]).T
     vertical = height > settings.vertical_ratio * width
-    features = np.zeros((len(boxes), text_map.shape[1], rows, columns), np.float32)
-    for name, chosen, shape in (
-        ("align", np.flatnonzero(~vertical), (rows, columns)),
-        ("align_vertical", np.flatnonzero(vertical), (columns, rows)),
-    ):
-        if len(chosen) == 0:
-            continue
-        pooled = graphs[name](text_map=text_map, regions=np.pad(regions[chosen], ((0, 0), (1, 0))))["features"]
-        inside = [coverage(masks[i], boxes[i], regions[i], shape, settings.samples) for i in chosen]
-        pooled = pooled * np.stack(inside)[:, None]
-        features[chosen] = pooled if name == "align" else np.rot90(pooled, 1, axes=(2, 3))
-    return features
+    features = np.zeros((len(boxes), rows, columns, text_map.shape[2]), np.float32)
+    for turned, shape in ((False, (rows, columns)), (True, (columns, rows))):
+        chosen = np.flatnonzero(vertical == turned)
+        pooled = pool(text_map, regions[chosen], settings.stride, shape)
+        for i, word in zip(chosen, pooled, strict=True):
+            seen = word * coverage(masks[i], boxes[i], regions[i], shape, settings.samples)[:, :, None]
+            features[i] = np.rot90(seen) if turned else seen
+    return np.ascontiguousarray(features.transpose(0, 3, 1, 2))
 
 
 def coverage(mask: np.ndarray, box: np.ndarray, region: np.ndarray, size: tuple[int, int], samples: int) -> np.ndarray:

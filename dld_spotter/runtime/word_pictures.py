@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from dld_spotter.runtime.sampling import grid, mask_at, sample
@@ -64,7 +65,7 @@ def word_pictures(pixels: np.ndarray, boxes: np.ndarray, masks: np.ndarray, sett
         (N, 3, rows, columns) float32.
     """
     pictures = np.zeros((len(boxes), 3, *settings.size), np.float32)
-    halved = [np.ascontiguousarray(pixels.transpose(1, 2, 0))]
+    halved = [cv2.merge(list(pixels))]
     for index, (box, mask) in enumerate(zip(boxes, masks, strict=True)):
         frame = word_frame(box, mask, settings)
         level = _level(frame, settings)
@@ -141,5 +142,6 @@ def _cut(image: np.ndarray, size: tuple[int, ...], frame: Frame, settings: Pictu
 def _halve(image: np.ndarray) -> np.ndarray:
     """Means of 2 x 2 pixels; those of an odd last row or column of what is there."""
     height, width = image.shape[:2]
-    padded = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    return padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2, -1).mean(axis=(1, 3), dtype=np.float32)
+    if height % 2 or width % 2:
+        image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    return cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)

@@ -5,10 +5,8 @@ import pytest
 import torch
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.modeling.box_regression import Box2BoxTransform
-from detectron2.modeling.poolers import assign_boxes_to_levels
 from detectron2.modeling.proposal_generator.proposal_utils import find_top_rpn_proposals
 from detectron2.modeling.roi_heads.fast_rcnn import fast_rcnn_inference_single_image
-from detectron2.structures import Boxes
 
 from dld_spotter.runtime import boxes as ours
 
@@ -68,7 +66,11 @@ def test_proposals_are_those_of_detectron2(before, after):
     ]
     (theirs,) = find_top_rpn_proposals(decoded, flat_logits, [SIZE], 0.7, before, after, 0, False)
     levels = [
-        (x, d, ours.AnchorLevel(ours.cell_anchors([side], [0.5, 1.0]), stride, 0.5))
+        (
+            x.transpose(1, 2, 0),
+            d.transpose(1, 2, 0),
+            ours.AnchorLevel(ours.cell_anchors([side], [0.5, 1.0]), stride, 0.5),
+        )
         for x, d, side, stride in zip(logits, deltas, (16, 40), (8, 16), strict=True)
     ]
     found = ours.propose(levels, SIZE, before, after, 0.7, (1, 1, 1, 1))
@@ -91,16 +93,3 @@ def test_detections_are_those_of_detectron2():
     assert len(whole) > 10
     np.testing.assert_allclose(boxes, whole.pred_boxes.tensor.numpy(), rtol=1e-5, atol=1e-4)
     np.testing.assert_array_equal(scores, whole.scores.numpy())
-
-
-def test_boxes_go_to_the_levels_that_detectron2_takes():
-    rng = np.random.default_rng(3)
-    corners = rng.uniform(0, 50, (80, 2))
-    boxes = np.concatenate([corners, corners + np.exp(rng.uniform(0, 7, (80, 2)))], axis=1).astype(np.float32)
-    theirs = assign_boxes_to_levels([Boxes(torch.from_numpy(boxes))], 2, 5, 224, 4).numpy() + 2
-    regions, rows = ours.regions_by_level(boxes, (2, 3, 4, 5))
-    assert len(set(rows)) == 80
-    np.testing.assert_array_equal(np.concatenate(regions)[rows, 1:], boxes)
-    ends = np.cumsum([len(region) for region in regions])
-    np.testing.assert_array_equal(np.searchsorted(ends, rows, side="right") + 2, theirs)
-    assert all((region[:, 0] == 0).all() for region in regions)

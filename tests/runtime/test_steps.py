@@ -136,14 +136,7 @@ def test_word_features_are_those_of_the_pooler():
             [(120, 200)],
             mask_probs=torch.from_numpy(masks)[:, None],
         )
-        text_map = pooler.conv(features).numpy()
-
-    def graph(align):
-        return lambda text_map, regions: {
-            "features": align(torch.from_numpy(text_map), torch.from_numpy(regions)).numpy()
-        }
-
-    graphs = {"align": graph(pooler.align), "align_vertical": graph(pooler.align_vertical)}
-    settings = MapSettings((4, 16), pooler.margin, pooler.vertical_ratio, MASK_SAMPLES)
-    ours = word_features(text_map, boxes, masks, (120, 200), settings, graphs)
+        text_map = pooler.conv(features)[0].permute(1, 2, 0).numpy()
+    settings = MapSettings((4, 16), 4, pooler.margin, pooler.vertical_ratio, MASK_SAMPLES)
+    ours = word_features(text_map, boxes, masks, (120, 200), settings)
     np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
