@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dld_spotter.batching import each_or_error, in_batches
+from dld_spotter.calibration import Thresholds
 from dld_spotter.evaluation import protocol as scoring
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, PhotoLexicons, load_lexicon, look_up
 from dld_spotter.image_io import ImageError
@@ -55,6 +56,8 @@ class TextPredictor:
         opts: KEY VALUE pairs that override the config.
         confidence_threshold: detections whose ``det_score`` is lower are left out; by default
             MODEL.ROI_HEADS.SCORE_THRESH_TEST. Words whose ``score`` is below TEST.TEXT.SCORE_THRESHOLD are, too.
+        min_confidence: leave out words whose ``confidence`` is lower, instead of those whose ``score`` is below
+            TEST.TEXT.SCORE_THRESHOLD; of a model with a calibration.
         tiles: read panoramas in overlapping tiles, where INPUT.MAX_SIZE_TEST would make their words too small.
         runtime: what computes. "torch" reads any config; "onnx" (ONNX Runtime) and "openvino" read the graphs that
             ``dld-spotter export --format onnx`` writes and that the models of the project come with, without PyTorch:
@@ -88,12 +91,12 @@ class TextPredictor:
         runtime: str = "auto",
         precision: str = "float32",
         threads: int = 0,
+        min_confidence: float | None = None,
     ):
         self.tiles = tiles
         self.runtime = pick_runtime(runtime)
-        self.reader: Reader = make_reader(
-            self.runtime, config, weights, device, opts, confidence_threshold, precision, threads
-        )
+        thresholds = Thresholds(confidence_threshold, min_confidence)
+        self.reader: Reader = make_reader(self.runtime, config, weights, device, opts, thresholds, precision, threads)
 
     @property
     def charset(self) -> Charset:
@@ -274,6 +277,10 @@ class TextPredictor:
             outcome = TextResult("", error=str(error))
         elif job.lexicon is not None:
             outcome = replace(outcome, words=_corrected(outcome.words, job.lexicon, self.reader.protocol))
+        elif self.reader.calibration is not None:
+            sure = self.reader.calibration.confidence
+            words = [replace(word, confidence=round(sure(word.score), 4)) for word in outcome.words]
+            outcome = replace(outcome, words=words)
         return replace(outcome, file_name=photo.file_name, name=photo.name, source=photo.source, page=photo.page)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from detectron2.config import CfgNode
 from detectron2.data.transforms import ResizeTransform
 from detectron2.modeling import build_model
 
+from dld_spotter.calibration import Calibration, Thresholds
 from dld_spotter.config import ConfigFiles
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine.checkpoint import TextCheckpointer
@@ -46,9 +48,15 @@ class TorchReader:
         weights: str | os.PathLike | None,
         device: str,
         opts: Sequence,
-        confidence_threshold: float | None,
+        thresholds: Thresholds,
     ):
-        self.cfg = complete_cfg(config, weights, device, opts, confidence_threshold)
+        self.cfg = complete_cfg(config, weights, device, opts, thresholds.detection)
+        self.calibration = Calibration.read(Path(self.cfg.MODEL.WEIGHTS).parent, self.cfg.TEST.TEXT.SCORE_POWERS)
+        least = thresholds.least_score(self.calibration)
+        if least is not None:
+            self.cfg.defrost()
+            self.cfg.TEST.TEXT.SCORE_THRESHOLD = least
+            self.cfg.freeze()
         self.charset = Charset.load(self.cfg.MODEL.TEXT.CHARSET)
         self.model = build_model(self.cfg).eval()
         if torch.device(self.cfg.MODEL.DEVICE).type == "cuda":

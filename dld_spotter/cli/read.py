@@ -52,6 +52,9 @@ def _add_model(parser: PhotoArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="of torch: auto (a GPU where there is one), cpu, cuda, ...")
     parser.add_argument("--scale", type=float, metavar="S", help="share of the full resolution at which DLD shall read")
     parser.add_argument("--confidence-threshold", type=float, metavar="T", help="leave out less certain detections")
+    parser.add_argument(
+        "--min-confidence", type=float, metavar="C", help="give words of this confidence: 0.9, nine in ten are right"
+    )
     parser.add_argument("--lexicon", metavar="PATH", help="list of the words that may occur, one a line")
 
 
@@ -146,6 +149,7 @@ def _read_run(args: argparse.Namespace) -> ReadRun:
         "device": args.device,
         "opts": opts,
         "confidence_threshold": args.confidence_threshold,
+        "min_confidence": args.min_confidence,
         "tiles": not args.no_tiles,
         "runtime": args.runtime,
         "precision": args.precision,

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dld_spotter.calibration import Calibration, Thresholds
 from dld_spotter.data.charset import Charset
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.network_size import NetworkSize, mask_size
@@ -55,10 +56,11 @@ class GraphReader:
     Args:
         settings: what lies between the graphs.
         graphs: name -> graph.
+        calibration: of the model's scores; None where none is known.
     """
 
-    def __init__(self, settings: GraphSettings, graphs: Mapping[str, Graph]):
-        self.settings, self.graphs = settings, graphs
+    def __init__(self, settings: GraphSettings, graphs: Mapping[str, Graph], calibration: Calibration | None = None):
+        self.settings, self.graphs, self.calibration = settings, graphs, calibration
         self.charset: Charset = settings.charset
         network = settings.network
         self.chooses_scale = "scales" in network
@@ -85,6 +87,7 @@ class GraphReader:
         opts: Sequence[Any] = (),
         precision: str = "float32",
         threads: int = 0,
+        thresholds: Thresholds | None = None,
     ) -> GraphReader:
         """Read an exported model.
 
@@ -94,13 +97,21 @@ class GraphReader:
             opts: KEY VALUE pairs for ``settings.CHANGEABLE``.
             precision: see ``engines.OpenVinoGraph``.
             threads: 0 for as many as the machine has.
+            thresholds: what words must reach, over ``opts``.
 
         Raises:
-            As ``GraphSettings.read`` and ``load_graphs``.
+            As ``GraphSettings.read``, ``load_graphs``, and ``Thresholds.least_score``.
         """
+        thresholds = thresholds or Thresholds()
+        if thresholds.detection is not None:
+            opts = [*opts, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", thresholds.detection]
         settings = GraphSettings.read(_folder(model or DEFAULT_MODEL), opts)
+        calibration = Calibration.read(settings.folder, settings["TEST.TEXT.SCORE_POWERS"])
+        least = thresholds.least_score(calibration)
+        if least is not None:
+            settings = replace(settings, options={**settings.options, "TEST.TEXT.SCORE_THRESHOLD": least})
         files = {name: settings.folder / file for name, file in settings.graphs.items()}
-        return cls(settings, load_graphs(files, runtime, precision, threads))
+        return cls(settings, load_graphs(files, runtime, precision, threads), calibration)
 
     def read(self, images: Sequence[np.ndarray], scale: float | None = None) -> list[TextResult]:
         """See ``Reader``; each image by itself."""
