@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dld_spotter.evaluation import protocol as scoring
     from dld_spotter.network_size import NetworkSize
     from dld_spotter.results import TextResult
-    from dld_spotter.scale_costs import ScaleCosts
+    from dld_spotter.scale_costs import ScaleBound, ScaleCosts
 
 RUNTIMES = ("auto", "torch", "onnx", "openvino")
 PRECISIONS = ("float32", "auto")
@@ -41,12 +41,13 @@ class Reader(Protocol):
     costs: ScaleCosts | None
     calibration: Calibration | None
 
-    def read(self, images: Sequence[np.ndarray], scale: float | None = None) -> list[TextResult]:
+    def read(self, images: Sequence[np.ndarray], scale: float | ScaleBound | None = None) -> list[TextResult]:
         """Results, still without a name, of arrays (H, W, 3) uint8 in BGR order.
 
         Args:
             images: to read.
-            scale: read at this share of the full resolution; None lets the model choose.
+            scale: read at this share of the full resolution, or let the model choose within a bound; None lets it
+                choose among its candidates.
 
         Raises:
             ValueError: see ``scale_costs.check_scale``.

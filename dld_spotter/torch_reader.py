@@ -28,7 +28,7 @@ from dld_spotter.network_size import NetworkSize, mask_size
 from dld_spotter.predicted_words import to_words
 from dld_spotter.predictor_config import complete_cfg
 from dld_spotter.results import TextResult
-from dld_spotter.scale_costs import ScaleCosts, check_scale
+from dld_spotter.scale_costs import ScaleBound, ScaleCosts, check_scale
 
 __all__ = ["TorchReader", "limit_threads"]
 
@@ -71,7 +71,7 @@ class TorchReader:
         self.size = NetworkSize(self.cfg.INPUT.MIN_SIZE_TEST, self.cfg.INPUT.MAX_SIZE_TEST, step)
 
     @torch.no_grad()
-    def read(self, images: Sequence[np.ndarray], scale: float | None = None) -> list[TextResult]:
+    def read(self, images: Sequence[np.ndarray], scale: float | ScaleBound | None = None) -> list[TextResult]:
         """See ``Reader``."""
         check_scale(scale, self.costs)
         if not images:
@@ -90,17 +90,20 @@ class TorchReader:
         return results
 
     @contextmanager
-    def _at_scale(self, scale: float | None) -> Iterator[None]:
-        """Let a DLDSpotter read at a scale, and choose as before afterwards."""
+    def _at_scale(self, scale: float | ScaleBound | None) -> Iterator[None]:
+        """Let a DLDSpotter read at a scale, or choose within a bound, and choose as before afterwards."""
         if scale is None:
             yield
             return
         before = self.model.fixed_scale
-        self.model.fixed_scale = scale
+        if isinstance(scale, ScaleBound):
+            self.model.scale_bound = scale
+        else:
+            self.model.fixed_scale = scale
         try:
             yield
         finally:
-            self.model.fixed_scale = before
+            self.model.fixed_scale, self.model.scale_bound = before, None
 
     def _to_input(self, image: np.ndarray) -> dict:
         """As DefaultPredictor; the output is asked for at the original size as far as its masks fit into memory."""

@@ -28,7 +28,7 @@ from dld_spotter.runtime.settings import GraphSettings
 from dld_spotter.runtime.texts import combine, ctc_texts, likely_characters
 from dld_spotter.runtime.word_maps import MapSettings, word_features
 from dld_spotter.runtime.word_pictures import PictureSettings, word_pictures
-from dld_spotter.scale_costs import ScaleCosts, check_scale
+from dld_spotter.scale_costs import ScaleBound, ScaleCosts, check_scale
 
 WORDS_AT_ONCE = 32  # given to the recogniser, to bound its memory
 
@@ -113,12 +113,12 @@ class GraphReader:
         files = {name: settings.folder / file for name, file in settings.graphs.items()}
         return cls(settings, load_graphs(files, runtime, precision, threads), calibration)
 
-    def read(self, images: Sequence[np.ndarray], scale: float | None = None) -> list[TextResult]:
+    def read(self, images: Sequence[np.ndarray], scale: float | ScaleBound | None = None) -> list[TextResult]:
         """See ``Reader``; each image by itself."""
         check_scale(scale, self.costs)
         return [self._read(image, scale) for image in images]
 
-    def _read(self, image: np.ndarray, asked: float | None) -> TextResult:
+    def _read(self, image: np.ndarray, asked: float | ScaleBound | None) -> TextResult:
         network = self.settings.network
         height, width = image.shape[:2]
         ordered = image[:, :, ::-1] if network["format"] == "RGB" else image
