@@ -40,6 +40,12 @@ def check_report(path: str | os.PathLike | None, keys: Collection[str]) -> None:
         raise ValueError(f"{path} is there already, and is no report of this command; give another file.")
 
 
+def check_figure(path: Path) -> None:
+    """Raise ValueError unless a path is free, or has a figure that Matplotlib drew for an earlier run."""
+    if path.exists() and not (path.is_file() and b"atplotlib" in path.read_bytes()):
+        raise ValueError(f"{path} is there already, and is no figure of this command; give another file.")
+
+
 def _identity(path: str | os.PathLike) -> tuple[int, int] | None:
     """What tells a file from all others, whatever it is called; None if it is not there."""
     try:

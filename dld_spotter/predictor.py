@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dld_spotter.batching import each_or_error, in_batches
+from dld_spotter.calibration import Thresholds
 from dld_spotter.evaluation import protocol as scoring
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, PhotoLexicons, load_lexicon, look_up
 from dld_spotter.image_io import ImageError
@@ -20,7 +21,7 @@ from dld_spotter.photo_sources import Photo, Source, to_photos
 from dld_spotter.pretrained import DEFAULT_MODEL
 from dld_spotter.reader_choice import Reader, make_reader, pick_runtime
 from dld_spotter.results import TextResult, Word, in_reading_order
-from dld_spotter.scale_costs import check_scale
+from dld_spotter.scale_costs import ScaleBound, check_scale
 from dld_spotter.tiling import SHRUNK_FROM, Tiling, merge_tiles, plan_tiles, shrinkage
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ class TextPredictor:
         opts: KEY VALUE pairs that override the config.
         confidence_threshold: detections whose ``det_score`` is lower are left out; by default
             MODEL.ROI_HEADS.SCORE_THRESH_TEST. Words whose ``score`` is below TEST.TEXT.SCORE_THRESHOLD are, too.
+        min_confidence: leave out words whose ``confidence`` is lower, instead of those whose ``score`` is below
+            TEST.TEXT.SCORE_THRESHOLD; of a model with a calibration.
+        scale: at which calls read that are given none.
         tiles: read panoramas in overlapping tiles, where INPUT.MAX_SIZE_TEST would make their words too small.
         runtime: what computes. "torch" reads any config; "onnx" (ONNX Runtime) and "openvino" read the graphs that
             ``dld-spotter export --format onnx`` writes and that the models of the project come with, without PyTorch:
@@ -88,12 +92,13 @@ class TextPredictor:
         runtime: str = "auto",
         precision: str = "float32",
         threads: int = 0,
+        min_confidence: float | None = None,
+        scale: float | ScaleBound | None = None,
     ):
-        self.tiles = tiles
+        self.tiles, self.scale = tiles, scale
         self.runtime = pick_runtime(runtime)
-        self.reader: Reader = make_reader(
-            self.runtime, config, weights, device, opts, confidence_threshold, precision, threads
-        )
+        thresholds = Thresholds(confidence_threshold, min_confidence)
+        self.reader: Reader = make_reader(self.runtime, config, weights, device, opts, thresholds, precision, threads)
 
     @property
     def charset(self) -> Charset:
@@ -129,7 +134,7 @@ class TextPredictor:
         on_error: str = "report",
         lexicon: LexiconLike = None,
         recursive: bool = False,
-        scale: float | None = None,
+        scale: float | ScaleBound | None = None,
     ) -> list[TextResult]:
         """Read images; all of them are read before any result is given (see ``stream``).
 
@@ -144,7 +149,8 @@ class TextPredictor:
             lexicon: words that may occur: a list or a file with one a line; or a folder or zip with one list an
                 image. Read words are replaced as TEST.TEXT.LEXICON_RULE says; scores stay.
             recursive: read the subfolders of folders, too.
-            scale: read at this share of the full resolution; None lets the model choose.
+            scale: read at this share of the full resolution, or let the model choose any scale within a ``ScaleBound``;
+                None lets it choose among its candidates.
 
         Returns:
             One result an image (of a TIFF one a page), in the order of ``inputs``.
@@ -168,7 +174,7 @@ class TextPredictor:
         on_error: str = "report",
         lexicon: LexiconLike = None,
         recursive: bool = False,
-        scale: float | None = None,
+        scale: float | ScaleBound | None = None,
     ) -> Iterator[TextResult]:
         """Read images, and give each result as soon as it and those before it are read.
 
@@ -180,7 +186,7 @@ class TextPredictor:
             on_error: "report" or "raise".
             lexicon: words that may occur.
             recursive: read the subfolders of folders, too.
-            scale: read at this share of the full resolution.
+            scale: read at this share of the full resolution, or within a bound.
 
         Returns:
             As the list of ``__call__``, one by one.
@@ -192,6 +198,7 @@ class TextPredictor:
             raise ValueError(f"batch_size is {batch_size}; it must be 1 or more.")
         if on_error not in ("report", "raise"):
             raise ValueError(f"on_error is '{on_error}'; use 'report' or 'raise'.")
+        scale = self.scale if scale is None else scale
         check_scale(scale, self.reader.costs)
         words = as_lexicon(lexicon)
         lexicons = None if words is None else PhotoLexicons(words)
@@ -204,7 +211,7 @@ class TextPredictor:
         return self._stream(jobs, batch_size, on_error, scale)
 
     def _stream(
-        self, jobs: Iterable[_Job], batch_size: int, on_error: str, scale: float | None
+        self, jobs: Iterable[_Job], batch_size: int, on_error: str, scale: float | ScaleBound | None
     ) -> Iterator[TextResult]:
         read_batch = partial(self._read_batch, partial(self.reader.read, scale=scale))
         for job, outcome in in_batches(jobs, read_batch, self._padded_size, batch_size):
@@ -274,6 +281,10 @@ class TextPredictor:
             outcome = TextResult("", error=str(error))
         elif job.lexicon is not None:
             outcome = replace(outcome, words=_corrected(outcome.words, job.lexicon, self.reader.protocol))
+        elif self.reader.calibration is not None:
+            sure = self.reader.calibration.confidence
+            words = [replace(word, confidence=round(sure(word.score), 4)) for word in outcome.words]
+            outcome = replace(outcome, words=words)
         return replace(outcome, file_name=photo.file_name, name=photo.name, source=photo.source, page=photo.page)
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
+    from dld_spotter.calibration import Calibration, Thresholds
     from dld_spotter.data.charset import Charset
     from dld_spotter.evaluation import protocol as scoring
     from dld_spotter.network_size import NetworkSize
     from dld_spotter.results import TextResult
-    from dld_spotter.scale_costs import ScaleCosts
+    from dld_spotter.scale_costs import ScaleBound, ScaleCosts
 
 RUNTIMES = ("auto", "torch", "onnx", "openvino")
 PRECISIONS = ("float32", "auto")
@@ -30,6 +31,7 @@ class Reader(Protocol):
         charset: of the model.
         chooses_scale: whether the model chooses the share of the full resolution, or can be given one.
         costs: of the scales that the model chooses from; None of a model that chooses none.
+        calibration: of its scores; None where none is known.
     """
 
     size: NetworkSize
@@ -37,13 +39,15 @@ class Reader(Protocol):
     charset: Charset
     chooses_scale: bool
     costs: ScaleCosts | None
+    calibration: Calibration | None
 
-    def read(self, images: Sequence[np.ndarray], scale: float | None = None) -> list[TextResult]:
+    def read(self, images: Sequence[np.ndarray], scale: float | ScaleBound | None = None) -> list[TextResult]:
         """Results, still without a name, of arrays (H, W, 3) uint8 in BGR order.
 
         Args:
             images: to read.
-            scale: read at this share of the full resolution; None lets the model choose.
+            scale: read at this share of the full resolution, or let the model choose within a bound; None lets it
+                choose among its candidates.
 
         Raises:
             ValueError: see ``scale_costs.check_scale``.
@@ -75,7 +79,7 @@ def make_reader(
     weights: str | os.PathLike | None,
     device: str,
     opts: Sequence[Any],
-    confidence_threshold: float | None,
+    thresholds: Thresholds,
     precision: str,
     threads: int,
 ) -> Reader:
@@ -90,7 +94,7 @@ def make_reader(
         from dld_spotter.torch_reader import TorchReader, limit_threads
 
         limit_threads(threads)
-        return TorchReader(config, weights, device, opts, confidence_threshold)
+        return TorchReader(config, weights, device, opts, thresholds)
     if weights is not None or device not in ("auto", "cpu"):
         raise ValueError(
             f"the runtime '{runtime}' reads on the CPU, with the weights of its graphs; other weights and devices need "
@@ -98,9 +102,7 @@ def make_reader(
         )
     from dld_spotter.runtime import GraphReader
 
-    if confidence_threshold is not None:
-        opts = [*opts, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", confidence_threshold]
-    return GraphReader.load(_one_model(config), runtime, opts, precision, threads)
+    return GraphReader.load(_one_model(config), runtime, opts, precision, threads, thresholds)
 
 
 def _one_model(config: Any) -> str | os.PathLike:

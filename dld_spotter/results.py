@@ -34,6 +34,8 @@ class Word:
         polygon: its outline, clockwise on screen: [x, y] in pixels of the original image.
         columns: of a CTC recogniser, for each column the probabilities of its likeliest characters, "" for none; the
             lexicon rule "likelihood" asks for them.
+        confidence: how many of a hundred words with this ``score`` are right, over a hundred; None of a model without
+            a calibration, and of words that a lexicon corrects.
     """
 
     text: str
@@ -42,10 +44,13 @@ class Word:
     text_score: float
     polygon: list[list[float]]
     columns: tuple[dict[str, float], ...] | None = field(default=None, repr=False, compare=False)
+    confidence: float | None = None
 
     def to_dict(self, columns: bool = False) -> dict:
         """Plain numbers and strings, ready for JSON; with ``columns`` if asked for and known."""
         record = asdict(self)
+        if self.confidence is None:
+            del record["confidence"]
         if self.columns is None or not columns:
             del record["columns"]
         return record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from detectron2.config import CfgNode
 from detectron2.data.transforms import ResizeTransform
 from detectron2.modeling import build_model
 
+from dld_spotter.calibration import Calibration, Thresholds
 from dld_spotter.config import ConfigFiles
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine.checkpoint import TextCheckpointer
@@ -26,7 +28,7 @@ from dld_spotter.network_size import NetworkSize, mask_size
 from dld_spotter.predicted_words import to_words
 from dld_spotter.predictor_config import complete_cfg
 from dld_spotter.results import TextResult
-from dld_spotter.scale_costs import ScaleCosts, check_scale
+from dld_spotter.scale_costs import ScaleBound, ScaleCosts, check_scale
 
 __all__ = ["TorchReader", "limit_threads"]
 
@@ -46,9 +48,15 @@ class TorchReader:
         weights: str | os.PathLike | None,
         device: str,
         opts: Sequence,
-        confidence_threshold: float | None,
+        thresholds: Thresholds,
     ):
-        self.cfg = complete_cfg(config, weights, device, opts, confidence_threshold)
+        self.cfg = complete_cfg(config, weights, device, opts, thresholds.detection)
+        self.calibration = Calibration.read(Path(self.cfg.MODEL.WEIGHTS).parent, self.cfg.TEST.TEXT.SCORE_POWERS)
+        least = thresholds.least_score(self.calibration)
+        if least is not None:
+            self.cfg.defrost()
+            self.cfg.TEST.TEXT.SCORE_THRESHOLD = least
+            self.cfg.freeze()
         self.charset = Charset.load(self.cfg.MODEL.TEXT.CHARSET)
         self.model = build_model(self.cfg).eval()
         if torch.device(self.cfg.MODEL.DEVICE).type == "cuda":
@@ -63,7 +71,7 @@ class TorchReader:
         self.size = NetworkSize(self.cfg.INPUT.MIN_SIZE_TEST, self.cfg.INPUT.MAX_SIZE_TEST, step)
 
     @torch.no_grad()
-    def read(self, images: Sequence[np.ndarray], scale: float | None = None) -> list[TextResult]:
+    def read(self, images: Sequence[np.ndarray], scale: float | ScaleBound | None = None) -> list[TextResult]:
         """See ``Reader``."""
         check_scale(scale, self.costs)
         if not images:
@@ -82,17 +90,20 @@ class TorchReader:
         return results
 
     @contextmanager
-    def _at_scale(self, scale: float | None) -> Iterator[None]:
-        """Let a DLDSpotter read at a scale, and choose as before afterwards."""
+    def _at_scale(self, scale: float | ScaleBound | None) -> Iterator[None]:
+        """Let a DLDSpotter read at a scale, or choose within a bound, and choose as before afterwards."""
         if scale is None:
             yield
             return
         before = self.model.fixed_scale
-        self.model.fixed_scale = scale
+        if isinstance(scale, ScaleBound):
+            self.model.scale_bound = scale
+        else:
+            self.model.fixed_scale = scale
         try:
             yield
         finally:
-            self.model.fixed_scale = before
+            self.model.fixed_scale, self.model.scale_bound = before, None
 
     def _to_input(self, image: np.ndarray) -> dict:
         """As DefaultPredictor; the output is asked for at the original size as far as its masks fit into memory."""

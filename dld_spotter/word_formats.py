@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dld_spotter.results import TextResult, Word
 
 CSV_COLUMNS = (
-    *("file_name", "page", "line", "text", "score", "det_score", "text_score"),
+    *("file_name", "page", "line", "text", "score", "det_score", "text_score", "confidence"),
     *("left", "top", "right", "bottom", "polygon", "error"),
 )
 HOCR_BEGIN = f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -50,7 +50,7 @@ def csv_rows(result: TextResult) -> str:
     rows = []
     for number, line in enumerate(result.lines, start=1):
         for word in line:
-            scores = word.score, word.det_score, word.text_score
+            scores = word.score, word.det_score, word.text_score, "" if word.confidence is None else word.confidence
             points = " ".join(f"{x:g},{y:g}" for x, y in word.polygon)
             box = (f"{value:g}" for value in _box([word]))
             rows.append(_csv_line([result.file_name, page, number, word.text, *scores, *box, points, ""]))
@@ -83,7 +83,8 @@ def hocr_page(result: TextResult, number: int) -> str:
         words = []
         for word in line:
             count += 1
-            confidence = round(100 * min(max(word.score, 0), 1))
+            sure = word.score if word.confidence is None else word.confidence
+            confidence = round(100 * min(max(sure, 0), 1))
             title = f"bbox {_bbox([word])}; x_wconf {confidence}"
             words.append(f'<span class="ocrx_word" id="word_{number}_{count}" title="{title}">{_xml(word.text)}</span>')
         parts.append(" ".join(words) + "</span><br/>\n")

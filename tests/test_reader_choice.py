@@ -5,6 +5,7 @@ import importlib.util
 import pytest
 from fake_spotter import fake_cfg
 
+from dld_spotter.calibration import Thresholds
 from dld_spotter.predictor import TextPredictor
 from dld_spotter.reader_choice import make_reader, pick_runtime
 from dld_spotter.runtime.engines import load_graphs
@@ -44,7 +45,7 @@ def test_nothing_to_read_with_and_unknown_runtimes(monkeypatch):
 )
 def test_what_a_runtime_does_not_have(runtime, changes, says):
     arguments = {"config": ["synthetic-dld"], "weights": None, "device": "auto", "opts": [], "threads": 1}
-    arguments |= {"confidence_threshold": None, "precision": "float32"} | changes
+    arguments |= {"thresholds": Thresholds(), "precision": "float32"} | changes
     if runtime == "onnx":
         pytest.importorskip("onnxruntime")
     with pytest.raises(ValueError, match=says):

@@ -21,13 +21,18 @@ import numpy as np
 
 from dld_spotter.command_line import run_tool, says_mistakes
 from dld_spotter.evaluation.bootstrap import estimate, hmean_parts, resample_images
+from dld_spotter.evaluation.calibration import JudgedWords, describe, fit_calibration, judge_words
 from dld_spotter.evaluation.ground_truth import GroundTruth, read_ground_truth
 from dld_spotter.evaluation.icdar import LAYOUTS
 from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, load_lexicon
 from dld_spotter.evaluation.protocol import LEXICON_RULES, LIKELIHOOD_SCORE, Protocol
+from dld_spotter.evaluation.reliability_plot import draw_reliability
 from dld_spotter.evaluation.scoring import TASKS, count_images, evaluate_words
 from dld_spotter.evaluation.submission import read_predictions
-from dld_spotter.output_files import check_report
+from dld_spotter.output_files import check_figure, check_report
+from dld_spotter.pretrained import CONFIG
+from dld_spotter.runtime.settings import FILE as GRAPHS
+from dld_spotter.runtime.settings import GraphSettings
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -74,6 +79,19 @@ def get_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="add 95%% intervals of the harmonic means (bootstrap over the images)",
     )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="how far scores and confidences are shares of right words: print it, and write the reliability plot here",
+    )
+    parser.add_argument(
+        "--fit-calibration",
+        type=Path,
+        metavar="FOLDER",
+        help="fit the confidence to the scores of these predictions, "
+        "and write it into the folder of the exported model that read them",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the numbers and the protocol here")
     return parser
 
@@ -89,6 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def evaluate(args: argparse.Namespace) -> None:
     check_report(args.json, ("predictions", "ground_truth"))
+    if args.calibration:
+        check_figure(args.calibration)
     protocol = Protocol(
         iou_threshold=args.iou,
         case_sensitive=args.case_sensitive,
@@ -110,12 +130,44 @@ def evaluate(args: argparse.Namespace) -> None:
     intervals = hmean_intervals(count_images(images, protocol, lexicons, tasks)) if args.intervals else {}
     for task, (low, high) in intervals.items():
         print(f"95% interval of the hmean of {task}: [{low:.4f}, {high:.4f}]")
+    if args.calibration or args.fit_calibration:
+        calibrate(judge_words(images, protocol), args.calibration, args.fit_calibration)
     for warning in evaluation.warnings():
         logging.warning(warning)
     if args.json:
         report = {"predictions": args.predictions, "ground_truth": args.ground_truth, **evaluation.to_dict()}
         report |= {"hmean_intervals": intervals} if intervals else {}
         Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def calibrate(words: JudgedWords, plot: Path | None, folder: Path | None) -> None:
+    """Describe the calibration of words that were read, and fit one; what is None is left out."""
+    print(f"calibration: {len(words.right)} words that count, {words.right.sum()} of them right")
+    if plot:
+        found = describe(words)
+        for name, own in found.items():
+            print(
+                f"expected calibration error of the {name}: {own.error.value:.4f}, 95% interval "
+                f"[{own.error.low:.4f}, {own.error.high:.4f}]"
+            )
+        draw_reliability(found, plot)
+    if folder:
+        print(f"fitted: {fit_calibration(words.scores, words.right, score_powers(folder)).write(folder)}")
+
+
+def score_powers(folder: Path) -> Sequence[float]:
+    """TEST.TEXT.SCORE_POWERS of an exported model.
+
+    Raises:
+        FileNotFoundError: it is no folder of one.
+    """
+    if (folder / GRAPHS).is_file():
+        return GraphSettings.read(folder)["TEST.TEXT.SCORE_POWERS"]
+    if not (folder / CONFIG).is_file():
+        raise FileNotFoundError(f"--fit-calibration {folder} has no {CONFIG}; give the folder of an exported model.")
+    from dld_spotter.config import load_cfg
+
+    return load_cfg(os.fspath(folder / CONFIG)).TEST.TEXT.SCORE_POWERS
 
 
 def hmean_intervals(counts: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:

@@ -13,6 +13,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from dld_spotter.output_files import check_figure
+
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
@@ -26,17 +28,11 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def check_output(path: Path) -> None:
-    """Raise ValueError unless a path is free, or has a figure that an earlier run drew."""
-    if path.exists() and not (path.is_file() and b"atplotlib" in path.read_bytes()):
-        raise ValueError(f"{path} is there already, and is no figure of this command; give another --output.")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw; 0, or 1 after one sentence on what is wrong."""
     args = get_parser().parse_args(argv)
     try:
-        check_output(args.output)
+        check_figure(args.output)
         names = [folder.name for folder in args.folders]
         curves = {
             folder.name if names.count(folder.name) == 1 else str(folder): read_metrics(folder)

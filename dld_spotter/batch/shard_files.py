@@ -110,6 +110,7 @@ def _schema() -> Any:
             ("score", number),
             ("det_score", number),
             ("text_score", number),
+            ("confidence", number),
             ("polygon", pa.list_(pa.list_(number))),
         ]
     )

@@ -38,6 +38,7 @@ def build_parser(description: str | None = None) -> argparse.ArgumentParser:
     add("--device", default="auto", help="of torch: auto (a GPU where the actor has one), cpu, cuda")
     add("--scale", type=float, metavar="S", help="share of the full resolution at which DLD shall read")
     add("--confidence-threshold", type=float, metavar="T", help="leave out less certain detections")
+    add("--min-confidence", type=float, metavar="C", help="give words of this confidence: 0.9, nine in ten are right")
     add("--no-tiles", action="store_true", help="read panoramas at once, however small words become")
     add("--batch-size", type=int, default=1, metavar="N", help="photos a forward pass at most (default: %(default)s)")
     add("--actors", type=int, default=0, metavar="N", help="that hold a model each (default: as many as fit)")
@@ -93,6 +94,7 @@ def _predictor(args: argparse.Namespace) -> dict[str, Any]:
         "device": args.device,
         "opts": list(args.opts),
         "confidence_threshold": args.confidence_threshold,
+        "min_confidence": args.min_confidence,
         "tiles": not args.no_tiles,
         "runtime": pick_runtime(args.runtime),
         "precision": args.precision,

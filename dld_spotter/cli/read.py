@@ -51,8 +51,20 @@ def _add_model(parser: PhotoArgumentParser) -> None:
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the runtime openvino")
     parser.add_argument("--device", default="auto", help="of torch: auto (a GPU where there is one), cpu, cuda, ...")
     parser.add_argument("--scale", type=float, metavar="S", help="share of the full resolution at which DLD shall read")
+    parser.add_argument(
+        "--max-loss", type=_share, metavar="L", help="smallest scale that loses so much, such as 1%%, of the words"
+    )
+    parser.add_argument("--budget", type=_share, metavar="B", help="a photo's best scale for this share of the cost")
     parser.add_argument("--confidence-threshold", type=float, metavar="T", help="leave out less certain detections")
+    parser.add_argument(
+        "--min-confidence", type=float, metavar="C", help="give words of this confidence: 0.9, nine in ten are right"
+    )
     parser.add_argument("--lexicon", metavar="PATH", help="list of the words that may occur, one a line")
+
+
+def _share(text: str) -> float:
+    """0.01, or 1% of it."""
+    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
 
 
 def _add_output(parser: PhotoArgumentParser) -> None:
@@ -138,7 +150,12 @@ def _run(args: argparse.Namespace, interruption: _Interruption) -> int:
 def _read_run(args: argparse.Namespace) -> ReadRun:
     from dld_spotter.reading.outputs import OutputPaths  # what takes long to load can be interrupted, too
     from dld_spotter.reading.read_run import ReadRun
+    from dld_spotter.scale_costs import ScaleBound
 
+    bounded = args.max_loss is not None or args.budget is not None
+    if bounded and args.scale is not None:
+        raise ValueError("--scale says what is read; --max-loss and --budget let the model choose: leave one out.")
+    bound = ScaleBound(args.max_loss or 0.0, 1.0 if args.budget is None else args.budget) if bounded else None
     opts = args.opts if args.scale is None else [*args.opts, "MODEL.DLD.FIXED_SCALE", args.scale]
     predictor = {
         "config": args.config_file or [DEFAULT_MODEL],
@@ -146,6 +163,8 @@ def _read_run(args: argparse.Namespace) -> ReadRun:
         "device": args.device,
         "opts": opts,
         "confidence_threshold": args.confidence_threshold,
+        "min_confidence": args.min_confidence,
+        "scale": bound,
         "tiles": not args.no_tiles,
         "runtime": args.runtime,
         "precision": args.precision,
@@ -163,7 +182,7 @@ def _read_run(args: argparse.Namespace) -> ReadRun:
         lexicon=args.lexicon,
         batch_size=args.batch_size,
         workers=args.workers,
-        needs_scales=args.scale is not None,
+        needs_scales=bounded or args.scale is not None,
         columns=args.columns,
     )
 

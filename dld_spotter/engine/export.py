@@ -1,6 +1,7 @@
 """A trained model as it is given away: what inference needs, in one weights file and one YAML file."""
 
 import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
 from torch import Tensor, nn
 
+from dld_spotter import calibration
 from dld_spotter.config import add_dld_config, check_cfg
 from dld_spotter.data.charset import Charset
 from dld_spotter.engine.charset_change import CHARSET_SUFFIX, describe_difference
@@ -64,6 +66,9 @@ def export_model(
 
     folder.mkdir(parents=True, exist_ok=True)
     torch.save({"model": kept}, path)
+    confidence = Path(weights).parent / calibration.FILE
+    if confidence.is_file():
+        shutil.copy(confidence, folder)
     cfg.MODEL.WEIGHTS = path.name
     if Path(cfg.MODEL.TEXT.CHARSET).is_file():
         cfg.MODEL.TEXT.CHARSET = "charset.txt"

@@ -239,6 +239,7 @@ def _choice(cfg: CfgNode, model: DLDSpotter) -> dict[str, Any]:
     choice: dict[str, Any] = {
         "scales": list(model.scales),
         "costs": model.costs.tolist(),
+        "gamma": cfg.MODEL.DLD.GAMMA,
         "sharpness": SHARPNESS,
     }
     selector = model.selector

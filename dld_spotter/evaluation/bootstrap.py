@@ -72,7 +72,7 @@ def estimate(runs: Sequence[np.ndarray], draws: np.ndarray) -> Estimate:
         runs: (I, 2) parts for each run (seed) of the method.
         draws: (R, I) resamples.
     """
-    return _to_estimate(_mean(runs, np.ones_like(draws[:1]))[0], _mean(runs, draws))
+    return to_estimate(_mean(runs, np.ones_like(draws[:1]))[0], _mean(runs, draws))
 
 
 def estimate_difference(first: Sequence[np.ndarray], second: Sequence[np.ndarray], draws: np.ndarray) -> Estimate:
@@ -84,7 +84,7 @@ def estimate_difference(first: Sequence[np.ndarray], second: Sequence[np.ndarray
         draws: (R, I) resamples.
     """
     whole = np.ones_like(draws[:1])
-    return _to_estimate(
+    return to_estimate(
         (_mean(first, whole) - _mean(second, whole))[0],
         _mean(first, draws) - _mean(second, draws),
     )
@@ -94,6 +94,7 @@ def _mean(runs: Sequence[np.ndarray], draws: np.ndarray) -> np.ndarray:
     return np.mean([pool(parts, draws) for parts in runs], axis=0)
 
 
-def _to_estimate(value: float, resampled: np.ndarray) -> Estimate:
+def to_estimate(value: float, resampled: np.ndarray) -> Estimate:
+    """A figure, and the interval of its (R,) resamples."""
     low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(float(value), float(low), float(high))

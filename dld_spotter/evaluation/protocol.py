@@ -129,6 +129,7 @@ class ReadWord:
         columns: for each column of a CTC recogniser the probabilities of its likeliest characters, "" for none; None
             where they are not known. Only the lexicon rule "likelihood" asks for them.
         det_score: in [0, 1], of detection alone; None where it is not known.
+        confidence: the share of words with such a score that are right; None where it is not known.
     """
 
     polygon: np.ndarray
@@ -137,6 +138,7 @@ class ReadWord:
     character_scores: CharacterScores | None = None
     columns: CharacterScores | None = None
     det_score: float | None = None
+    confidence: float | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "text", normalize_text(self.text))

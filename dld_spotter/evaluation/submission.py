@@ -139,7 +139,9 @@ def _from_rows(rows: Sequence[Mapping], path: Path) -> list[PredictedImage]:
 def _to_word(entry: Mapping, polygon_key: str, text_key: str, place: str) -> ReadWord:
     try:
         score = float(entry.get("score", 1.0))
-        det_score = None if entry.get("det_score") is None else float(entry["det_score"])
+        det_score, confidence = (
+            None if entry.get(key) is None else float(entry[key]) for key in ("det_score", "confidence")
+        )
         word = ReadWord(
             to_points(entry[polygon_key]),
             entry[text_key],
@@ -147,12 +149,13 @@ def _to_word(entry: Mapping, polygon_key: str, text_key: str, place: str) -> Rea
             _character_scores(entry, "character_scores"),
             _character_scores(entry, "columns"),
             det_score,
+            confidence,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{place} needs '{polygon_key}', '{text_key}' and 'score' ({error!r}).") from error
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{place}: {error}") from error
-    if not np.isfinite(score) or not np.isfinite(det_score or 0.0):
+    if not np.isfinite([score, det_score or 0.0, confidence or 0.0]).all():
         raise ValueError(f"{place}: the score {score} is of no use.")
     if word.character_scores is not None and len(word.character_scores) != len(word.text):
         raise ValueError(f"{place}: 'character_scores' needs one entry for each character of {word.text!r}.")

@@ -124,8 +124,8 @@ class ReadRun:
     def _check_scales(self, reader: _Reader) -> None:
         if self.needs_scales and not reader.chooses_scale:
             raise ValueError(
-                "--scale needs a DLDSpotter, and this model is none; its input size is set with INPUT.MIN_SIZE_TEST "
-                "PIXELS at the end."
+                "--scale, --max-loss and --budget need a DLDSpotter, and this model is none; its input size is "
+                "set with INPUT.MIN_SIZE_TEST PIXELS at the end."
             )
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dld_spotter.calibration import Calibration, Thresholds
 from dld_spotter.data.charset import Charset
 from dld_spotter.evaluation.protocol import Protocol
 from dld_spotter.network_size import NetworkSize, mask_size
@@ -28,7 +29,7 @@ from dld_spotter.runtime.settings import GraphSettings
 from dld_spotter.runtime.texts import combine, ctc_texts, likely_characters
 from dld_spotter.runtime.word_maps import MapSettings, word_features
 from dld_spotter.runtime.word_pictures import PictureSettings, word_pictures
-from dld_spotter.scale_costs import ScaleCosts, check_scale
+from dld_spotter.scale_costs import ScaleBound, ScaleCosts, check_scale
 
 WORDS_AT_ONCE = 32  # given to the recogniser, to bound its memory
 
@@ -56,10 +57,11 @@ class GraphReader:
     Args:
         settings: what lies between the graphs.
         graphs: name -> graph.
+        calibration: of the model's scores; None where none is known.
     """
 
-    def __init__(self, settings: GraphSettings, graphs: Mapping[str, Graph]):
-        self.settings, self.graphs = settings, graphs
+    def __init__(self, settings: GraphSettings, graphs: Mapping[str, Graph], calibration: Calibration | None = None):
+        self.settings, self.graphs, self.calibration = settings, graphs, calibration
         self.charset: Charset = settings.charset
         network = settings.network
         self.chooses_scale = "scales" in network
@@ -86,6 +88,7 @@ class GraphReader:
         opts: Sequence[Any] = (),
         precision: str = "float32",
         threads: int = 0,
+        thresholds: Thresholds | None = None,
     ) -> GraphReader:
         """Read an exported model.
 
@@ -95,20 +98,28 @@ class GraphReader:
             opts: KEY VALUE pairs for ``settings.CHANGEABLE``.
             precision: see ``engines.OpenVinoGraph``.
             threads: 0 for as many as the machine has.
+            thresholds: what words must reach, over ``opts``.
 
         Raises:
-            As ``GraphSettings.read`` and ``load_graphs``.
+            As ``GraphSettings.read``, ``load_graphs``, and ``Thresholds.least_score``.
         """
+        thresholds = thresholds or Thresholds()
+        if thresholds.detection is not None:
+            opts = [*opts, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", thresholds.detection]
         settings = GraphSettings.read(_folder(model or DEFAULT_MODEL), opts)
+        calibration = Calibration.read(settings.folder, settings["TEST.TEXT.SCORE_POWERS"])
+        least = thresholds.least_score(calibration)
+        if least is not None:
+            settings = replace(settings, options={**settings.options, "TEST.TEXT.SCORE_THRESHOLD": least})
         files = {name: settings.folder / file for name, file in settings.graphs.items()}
-        return cls(settings, load_graphs(files, runtime, precision, threads))
+        return cls(settings, load_graphs(files, runtime, precision, threads), calibration)
 
-    def read(self, images: Sequence[np.ndarray], scale: float | None = None) -> list[TextResult]:
+    def read(self, images: Sequence[np.ndarray], scale: float | ScaleBound | None = None) -> list[TextResult]:
         """See ``Reader``; each image by itself."""
         check_scale(scale, self.costs)
         return [self._read(image, scale) for image in images]
 
-    def _read(self, image: np.ndarray, asked: float | None) -> TextResult:
+    def _read(self, image: np.ndarray, asked: float | ScaleBound | None) -> TextResult:
         network = self.settings.network
         height, width = image.shape[:2]
         ordered = image[:, :, ::-1] if network["format"] == "RGB" else image

@@ -10,18 +10,24 @@ import numpy as np
 from dld_spotter.runtime.engines import Graph
 from dld_spotter.runtime.images import NetworkImage, rescale, shown_part
 from dld_spotter.runtime.settings import GraphSettings
+from dld_spotter.scale_costs import NO_SELECTOR, ScaleBound, ScaleCosts
 
 
 def choose_scale(
-    image: NetworkImage, settings: GraphSettings, graphs: Mapping[str, Graph], asked: float | None = None
+    image: NetworkImage, settings: GraphSettings, graphs: Mapping[str, Graph], asked: float | ScaleBound | None = None
 ) -> float | None:
-    """The scale that is asked for, the fixed one, the only one, or the selector's likeliest one.
+    """The scale that is asked for, one within the bound, the fixed one, the only one, or the selector's likeliest one.
 
     Returns:
         None of a model that chooses none.
+
+    Raises:
+        ValueError: a bound for a model without a selector, or whose gamma is not known.
     """
     if "scales" not in settings.network:
         return None
+    if isinstance(asked, ScaleBound):
+        return _bounded(image, settings, graphs, asked)
     if asked is not None:
         return asked
     scales = settings.network["scales"]
@@ -35,6 +41,19 @@ def choose_scale(
     limit = settings["MODEL.DLD.SCALE_LIMIT"]
     allowed = [i for i, scale in enumerate(scales) if not 0 < limit < scale]
     return scales[allowed[int(logits[allowed].argmax())]]
+
+
+def _bounded(image: NetworkImage, settings: GraphSettings, graphs: Mapping[str, Graph], bound: ScaleBound) -> float:
+    """As ``regression.foreseen_losses`` and ``ScaleBound.choose``."""
+    network = settings.network
+    if "selector" not in graphs:
+        raise ValueError(NO_SELECTOR)
+    if "gamma" not in network:
+        raise ValueError(f"{settings.folder} does not tell the gamma of its selector; export the model again.")
+    logits = selector_logits(image, network["selector"], graphs)
+    losses = -logits / network["sharpness"] - network["gamma"] * np.array(network["costs"])
+    costs = ScaleCosts(tuple(network["scales"]), tuple(network["costs"]))
+    return bound.choose(losses, costs, settings["MODEL.DLD.SCALE_LIMIT"])
 
 
 def selector_logits(image: NetworkImage, selector: Mapping[str, Any], graphs: Mapping[str, Graph]) -> np.ndarray:

@@ -18,6 +18,7 @@ class ReadWord(BaseModel):
     score: float = Field(description="how sure the model is of the word, in [0, 1]")
     det_score: float = Field(description="how sure it is that there is a word, in [0, 1]")
     text_score: float = Field(description="how sure the reading is, in [0, 1]")
+    confidence: float | None = Field(None, description="share of words with such a score that are right, if known")
     polygon: list[list[float]] = Field(description="outline, clockwise: [x, y] in pixels of the upright photo")
 
 

@@ -155,7 +155,14 @@ def create_app(service: Service) -> FastAPI:
 def _reading_routes(service: Service) -> APIRouter:
     router = APIRouter()
 
-    @router.post(READ, response_model=ReadPhoto, responses=_PROBLEMS, openapi_extra=_BODY, summary="Read one photo")
+    @router.post(
+        READ,
+        response_model=ReadPhoto,
+        response_model_exclude_none=True,
+        responses=_PROBLEMS,
+        openapi_extra=_BODY,
+        summary="Read one photo",
+    )
     async def read(
         request: Request,
         scale: Annotated[

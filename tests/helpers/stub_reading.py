@@ -25,6 +25,7 @@ class StubReader:
     size = NetworkSize(48, 96, 1)
     chooses_scale = False
     costs = None
+    calibration = None
 
     def read(self, images, scale=None):
         return [self._read(image) for image in images]

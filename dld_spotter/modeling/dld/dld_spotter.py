@@ -23,7 +23,7 @@ from dld_spotter.modeling.dld.selector.gumbel import (
     sample_choice,
     text_accuracy_loss,
 )
-from dld_spotter.modeling.dld.selector.regression import check_gamma_shift, shift_gamma
+from dld_spotter.modeling.dld.selector.regression import check_gamma_shift, foreseen_losses, shift_gamma
 from dld_spotter.modeling.dld.selector.scale_costs import CandidateScales
 from dld_spotter.modeling.dld.selector.selector_log import ScaleChoice, log_choice
 from dld_spotter.modeling.dld.selector.selector_network import build_resolution_selector
@@ -31,6 +31,7 @@ from dld_spotter.modeling.dld.training_batch import TrainingBatch, evaluating, g
 from dld_spotter.modeling.score_threshold import WordScoring
 from dld_spotter.modeling.spotter import RecognitionOutput, Spotter, readable_words
 from dld_spotter.modeling.spotter_parts import AttentionMapSpotter, PyramidSpotter, require
+from dld_spotter.scale_costs import NO_SELECTOR, ScaleBound, ScaleCosts
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,19 @@ class DLDInference:
         gamma_shift: added to the gamma that the selector was fitted for (see ``selector.regression``).
         scale_limit: the selector chooses among the scales up to this one; 0 for all.
         scoring: which words are returned.
+        gamma: that the selector was fitted for.
     """
 
     fixed_scale: float = 0.0
     gamma_shift: float = 0.0
     scale_limit: float = 0.0
     scoring: WordScoring = field(default_factory=WordScoring)
+    gamma: float = 0.0
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "DLDInference":
         dld = cfg.MODEL.DLD
-        return cls(dld.FIXED_SCALE, dld.GAMMA_SHIFT, dld.SCALE_LIMIT, WordScoring.from_config(cfg))
+        return cls(dld.FIXED_SCALE, dld.GAMMA_SHIFT, dld.SCALE_LIMIT, WordScoring.from_config(cfg), dld.GAMMA)
 
 
 @META_ARCH_REGISTRY.register()
@@ -68,6 +71,9 @@ class DLDSpotter(nn.Module):
         objective: losses and schedules.
         inference: the choice of the scale, and which words are returned.
         fusion: makes the teacher's pyramid of two resolutions, frozen; None for that of the full resolution alone.
+
+    Attributes:
+        scale_bound: at inference, choose any scale by what it loses and costs; None chooses among the candidates.
     """
 
     costs: Tensor
@@ -100,6 +106,8 @@ class DLDSpotter(nn.Module):
         self.gamma_shift = inference.gamma_shift
         self.scale_limit = inference.scale_limit
         self.scoring = inference.scoring
+        self.gamma = inference.gamma
+        self.scale_bound: ScaleBound | None = None
         self.register_buffer("costs", torch.tensor(candidates.costs, dtype=torch.float32), persistent=False)
         # In the checkpoint, so that a resumed run goes on at the same temperature.
         self.register_buffer("temperature", torch.tensor(float(objective.temperature)))
@@ -290,7 +298,13 @@ class DLDSpotter(nn.Module):
         return results
 
     def choose_scales(self, images: ImageList) -> list[float]:
-        """The scale of each image at inference: the fixed one, the only one, or the selector's most likely one."""
+        """The scale of each image at inference: within the bound, or the fixed, the only, or the likeliest one."""
+        if self.scale_bound is not None:
+            if self.selector is None:
+                raise ValueError(NO_SELECTOR)
+            losses = foreseen_losses(self.selector(images), self.gamma, self.costs)
+            costs = ScaleCosts(self.scales, tuple(self.costs.tolist()))
+            return [self.scale_bound.choose(own, costs, self.scale_limit) for own in losses.tolist()]
         if self.fixed_scale > 0:
             return [self.fixed_scale] * len(images.image_sizes)
         if self.selector is None:

@@ -85,6 +85,17 @@ def shift_gamma(logits: Tensor, shift: float, costs: Tensor) -> Tensor:
     return logits - SHARPNESS * shift * costs
 
 
+def foreseen_losses(logits: Tensor, gamma: float, costs: Tensor) -> Tensor:
+    """(B, k) losses that a fitted selector foresees, without the cost; a number that an image's scales share is open.
+
+    Args:
+        logits: (B, k).
+        gamma: that the selector was fitted for.
+        costs: (k,).
+    """
+    return -logits / SHARPNESS - gamma * costs
+
+
 def check_gamma_shift(shift: float, selector: nn.Module | None) -> None:
     """Raise ValueError where there is no selector whose gamma could be shifted."""
     if shift != 0 and selector is None:
