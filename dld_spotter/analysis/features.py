@@ -3,7 +3,7 @@
 Shapes: R words, C channels, N positions of the context, D its channels.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from detectron2.structures import ImageList
 from torch import Tensor
 
 from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
-from dld_spotter.modeling.spotter import Spotter, readable_words
+from dld_spotter.modeling.spotter import RecognitionOutput, Spotter, readable_words
 
 
 class FeatureDistances(NamedTuple):
@@ -49,7 +49,35 @@ def feature_distance(student: Tensor, teacher: Tensor) -> Tensor:
     return difference.square().mean(dim=1).sqrt()
 
 
-@torch.no_grad()
+def compare_features(
+    teacher: Spotter,
+    student: Spotter,
+    batches: Iterable[list[dict]],
+    choose_scales: Callable[[ImageList], Sequence[float]],
+) -> Iterator[tuple[RecognitionOutput, RecognitionOutput]]:
+    """What teacher and student make of the same readable words, image by image; images without such words are left out.
+
+    Words are given by their ground-truth places. The teacher sees each image at full resolution, the student at its
+    chosen scale. The arguments are those of ``measure_distances``.
+
+    Yields:
+        the teacher's and the student's output of R words.
+    """
+    for record in (record for batch in batches for record in batch):
+        words = readable_words([record["instances"]])
+        if len(words[0]) == 0:
+            continue
+        # Not around the loop: what asks for the pairs would run without gradients, too.
+        with inference_context(teacher), inference_context(student), torch.no_grad():
+            images = student.preprocess_image([record])
+            words = [w.to(images.tensor.device) for w in words]
+            scale = choose_scales(images)[0]
+            small = rescale_images(images, scale)
+            seen = teacher.read(images, words)
+            read = student.read(small, rescale_words(words, images, small, scale))
+        yield seen, read
+
+
 def measure_distances(
     teacher: Spotter,
     student: Spotter,
@@ -72,19 +100,9 @@ def measure_distances(
         choose_scales: of normalised images at full resolution, such as ``DLDSpotter.choose_scales``.
     """
     roi, context = [], []
-    with inference_context(teacher), inference_context(student):
-        for record in (record for batch in batches for record in batch):
-            words = readable_words([record["instances"]])
-            if len(words[0]) == 0:
-                continue
-            images = student.preprocess_image([record])
-            words = [w.to(images.tensor.device) for w in words]
-            scale = choose_scales(images)[0]
-            small = rescale_images(images, scale)
-            seen = teacher.read(images, words)
-            read = student.read(small, rescale_words(words, images, small, scale))
-            roi.append(feature_distance(read.roi, seen.roi))
-            context.append(feature_distance(read.context, seen.context))
+    for seen, read in compare_features(teacher, student, batches, choose_scales):
+        roi.append(feature_distance(read.roi, seen.roi))
+        context.append(feature_distance(read.context, seen.context))
     if not roi:
         return FeatureDistances(0.0, 0.0, 0)
     distances = torch.stack([torch.cat(roi), torch.cat(context)])

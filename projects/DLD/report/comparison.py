@@ -66,7 +66,7 @@ def compare(
         for row in plan.rows:
             found[row.name] = NOT_TRAINED
             if row.name not in absent:
-                readings = _readings(configs[row.name, data_set.key], row, data_set, cache, limit, infer)
+                readings = read_row(configs[row.name, data_set.key], row, data_set, cache, limit, infer)
                 found[row.name] = measured(readings, truth, protocol, lexicons) if readings else NOT_MEASURED
         results.append(score_set(plan, data_set, protocol, found, resamples, seed))
     return results
@@ -123,9 +123,13 @@ def find_lexicons(
     return {"none": None, "lexicon": full_lexicon(truth.pair([]), truth.source)}
 
 
-def _readings(
+def read_row(
     cfg: CfgNode, row: Row, data_set: DataSet, cache: ReadingCache, limit: int | None, infer: bool
 ) -> Readings | None:
+    """What a row reads in a data set: from the cache, else measured now if that is allowed; else None.
+
+    ``cfg`` is the row's (``row_config``); ``limit`` is the number of images, None for all.
+    """
     path = cache.path(cfg, data_set.name, limit, row.name)
     readings = cache.load(path)
     if readings is None and infer:

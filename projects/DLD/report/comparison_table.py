@@ -75,7 +75,7 @@ def _row_table(result: SetResult, reference: str) -> str:
     compared = [name for name in shown if name.startswith("e2e")]
     head = ["method", *(names[name] for name in shown), "cost", "s/photo", "scales"]
     head += [f"{names[name]}: difference to {reference}" for name in compared] + ["paper"]
-    return _table(head, [_row_cells(row, shown, compared) for row in result.rows])
+    return table(head, [_row_cells(row, shown, compared) for row in result.rows])
 
 
 def _row_cells(row: RowResult, shown: Sequence[str], compared: Sequence[str]) -> list[str]:
@@ -91,7 +91,7 @@ def _row_cells(row: RowResult, shown: Sequence[str], compared: Sequence[str]) ->
 
 def _comparison_table(comparisons: Sequence[ComparisonResult]) -> str:
     head = ["expected", "figure", "paper", "here", "difference", "agrees"]
-    return _table(head, [_comparison_cells(result) for result in comparisons])
+    return table(head, [_comparison_cells(result) for result in comparisons])
 
 
 def _comparison_cells(result: ComparisonResult) -> list[str]:
@@ -135,6 +135,7 @@ def _machines(results: Sequence[SetResult]) -> list[str]:
     return ["Machines: " + "; ".join(f"{machine} ({', '.join(names)})" for machine, names in rows.items()) + "."]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
