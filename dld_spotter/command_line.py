@@ -92,6 +92,22 @@ class PhotoArgumentParser(ConfigArgumentParser):
         self.add_argument("--input", nargs="+", action="extend", default=[], metavar="PHOTO", help=f"{help}; as PHOTO")
         self.set_defaults(opts=[])
 
+    def add_tiles(self) -> None:
+        """Add ``--tiles`` and ``--no-tiles``: ``tiles`` as ``TextPredictor`` takes it."""
+        self.add_argument(
+            "--tiles",
+            type=float,
+            default=True,
+            metavar="N",
+            help="read images in tiles that would be seen more than N times smaller (default: panoramas, large ones)",
+        )
+        self.add_argument(
+            "--no-tiles",
+            dest="tiles",
+            action="store_false",
+            help="read every image at once, however small words become",
+        )
+
     def parse_known_args(  # type: ignore[override]  # as the parent
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:

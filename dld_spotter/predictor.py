@@ -20,9 +20,9 @@ from dld_spotter.image_io import ImageError
 from dld_spotter.photo_sources import Photo, Source, to_photos
 from dld_spotter.pretrained import DEFAULT_MODEL
 from dld_spotter.reader_choice import Reader, make_reader, pick_runtime
-from dld_spotter.results import TextResult, Word, in_reading_order
+from dld_spotter.results import TextResult, Word
 from dld_spotter.scale_costs import ScaleBound, check_scale
-from dld_spotter.tiling import SHRUNK_FROM, Tiling, merge_tiles, plan_tiles, shrinkage
+from dld_spotter.tiling import SHRUNK_FROM, Tiling, check_tiles, plan_tiles, read_tiles, shrinkage
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -45,8 +45,8 @@ class TextPredictor:
     """Finds and reads the words of photos.
 
     As Detectron2's DefaultPredictor it takes BGR images and resizes them by INPUT.MIN_SIZE_TEST and MAX_SIZE_TEST.
-    Beyond it, it reads files and folders, takes batches, goes on after an unreadable image, reads panoramas in tiles,
-    and gives words and outlines.
+    Beyond it, it reads files and folders, takes batches, goes on after an unreadable image, reads panoramas and large
+    scans in tiles, and gives words and outlines.
 
     Args:
         config: path of a YAML file, or the name of a model that comes with the project; or several of these, later ones
@@ -59,7 +59,9 @@ class TextPredictor:
         min_confidence: leave out words whose ``confidence`` is lower, instead of those whose ``score`` is below
             TEST.TEXT.SCORE_THRESHOLD; of a model with a calibration.
         scale: at which calls read that are given none.
-        tiles: read panoramas in overlapping tiles, where INPUT.MAX_SIZE_TEST would make their words too small.
+        tiles: read panoramas and large images in overlapping tiles, where their words would be too small at once (see
+            ``tiling.plan_tiles``). A number instead: any image that the network would see more times smaller than that
+            is read in tiles that are not.
         runtime: what computes. "torch" reads any config; "onnx" (ONNX Runtime) and "openvino" read the graphs that
             ``dld-spotter export --format onnx`` writes and that the models of the project come with, without PyTorch:
             ``config`` is the name or the folder of one model then. "auto": torch where it is installed, else OpenVINO,
@@ -70,7 +72,8 @@ class TextPredictor:
 
     Raises:
         KeyError: an unknown config key.
-        ValueError: no or unsuitable weights, an unknown device, or an option that a runtime does not have.
+        ValueError: no or unsuitable weights, an unknown device, or an option that a runtime does not have; tiles of a
+            number below 1.
         FileNotFoundError: the config or the weights are not there.
         ImportError: what the runtime needs is not installed.
 
@@ -88,14 +91,14 @@ class TextPredictor:
         device: str = "auto",
         opts: Sequence = (),
         confidence_threshold: float | None = None,
-        tiles: bool = True,
+        tiles: bool | float = True,
         runtime: str = "auto",
         precision: str = "float32",
         threads: int = 0,
         min_confidence: float | None = None,
         scale: float | ScaleBound | None = None,
     ):
-        self.tiles, self.scale = tiles, scale
+        self.tiles, self.scale = check_tiles(tiles), scale
         self.runtime = pick_runtime(runtime)
         thresholds = Thresholds(confidence_threshold, min_confidence)
         self.reader: Reader = make_reader(self.runtime, config, weights, device, opts, thresholds, precision, threads)
@@ -238,7 +241,7 @@ class TextPredictor:
                 continue
             tiling = self._plan(job.photo.file_name, image)
             try:
-                outcomes.append(None if tiling is None else self._spot_tiles(read_images, image, tiling, len(jobs)))
+                outcomes.append(None if tiling is None else read_tiles(read_images, image, tiling, len(jobs)))
             except MemoryError as error:
                 outcomes.append(error)
             images += [image] if tiling is None else []
@@ -247,7 +250,8 @@ class TextPredictor:
 
     def _plan(self, file_name: str, image: np.ndarray) -> Tiling | None:
         sizes = *image.shape[:2], self.reader.size.shortest, self.reader.size.longest
-        tiling = plan_tiles(*sizes) if self.tiles else None
+        most = None if isinstance(self.tiles, bool) else self.tiles
+        tiling = None if self.tiles is False else plan_tiles(*sizes, most)
         if tiling is None and shrinkage(*sizes) >= SHRUNK_FROM:
             logger.warning(
                 "%s: its words may be too small: INPUT.MAX_SIZE_TEST %d shrinks its %d x %d pixels %.1f times more "
@@ -255,23 +259,6 @@ class TextPredictor:
                 *(file_name, sizes[3], sizes[1], sizes[0], shrinkage(*sizes), sizes[2]),
             )
         return tiling
-
-    @staticmethod
-    def _spot_tiles(
-        read_images: _ReadImages, image: np.ndarray, tiling: Tiling, batch_size: int
-    ) -> TextResult | Exception:
-        """The result of an image that is read in tiles, and once more as a whole for words that no tile holds."""
-        parts: list[TextResult | Exception] = each_or_error(read_images, [image])
-        for start in range(0, len(tiling.starts), batch_size):
-            tiles = range(len(tiling.starts))[start : start + batch_size]
-            parts += each_or_error(read_images, [tiling.crop(image, tile) for tile in tiles])
-        for part in parts:
-            if isinstance(part, Exception):
-                return part
-        whole, *results = cast(list[TextResult], parts)
-        words = in_reading_order(merge_tiles(tiling, [tile.words for tile in results], whole.words))
-        scale = None if whole.scale is None else round(float(np.mean([tile.scale for tile in results])), 4)
-        return replace(whole, words=words, scale=scale, tiles=len(results))
 
     def _result(self, job: _Job, outcome: TextResult | Exception) -> TextResult:
         """What came of a job as its result: named, and its words corrected."""

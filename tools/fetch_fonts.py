@@ -91,6 +91,7 @@ LANGUAGE_FONTS = {
     "M+ and Sazanami font licences and BSD-3-Clause": "vlgothic",
 }
 _EUROPEAN = "dejavu-core liberation2 noto-core"
+_CYRILLIC = "comfortaa inter jetbrains-mono jura lobster oldstandard open-sans paratype play roboto-unhinted vollkorn"
 LANGUAGES = {
     "chinese": "smiley-sans wqy-microhei",
     "french": _EUROPEAN,
@@ -98,6 +99,7 @@ LANGUAGES = {
     "greek": _EUROPEAN,
     "japanese": "vlgothic wqy-microhei",
     "polish": _EUROPEAN,
+    "russian": f"{_EUROPEAN} {_CYRILLIC}",
     "vietnamese": _EUROPEAN,
 }
 WORDS = {"SCOWL and public domain": "wamerican wbritish"}

@@ -39,7 +39,7 @@ def build_parser(description: str | None = None) -> argparse.ArgumentParser:
     add("--scale", type=float, metavar="S", help="share of the full resolution at which DLD shall read")
     add("--confidence-threshold", type=float, metavar="T", help="leave out less certain detections")
     add("--min-confidence", type=float, metavar="C", help="give words of this confidence: 0.9, nine in ten are right")
-    add("--no-tiles", action="store_true", help="read panoramas at once, however small words become")
+    parser.add_tiles()
     add("--batch-size", type=int, default=1, metavar="N", help="photos a forward pass at most (default: %(default)s)")
     add("--actors", type=int, default=0, metavar="N", help="that hold a model each (default: as many as fit)")
     add("--cpus-per-actor", type=int, default=1, metavar="N", help="cores, and threads (default: %(default)s)")
@@ -95,7 +95,7 @@ def _predictor(args: argparse.Namespace) -> dict[str, Any]:
         "opts": list(args.opts),
         "confidence_threshold": args.confidence_threshold,
         "min_confidence": args.min_confidence,
-        "tiles": not args.no_tiles,
+        "tiles": args.tiles,
         "runtime": pick_runtime(args.runtime),
         "precision": args.precision,
     }

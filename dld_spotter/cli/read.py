@@ -39,7 +39,7 @@ def build_parser(description: str | None = None) -> argparse.ArgumentParser:
 def _add_input(parser: PhotoArgumentParser) -> None:
     parser.add_photos("images, folders, or patterns such as 'photos/*.jpg'; - reads paths from standard input")
     parser.add_argument("--recursive", action="store_true", help="read the subfolders of folders, too")
-    parser.add_argument("--no-tiles", action="store_true", help="read panoramas at once, however small words become")
+    parser.add_tiles()
 
 
 def _add_model(parser: PhotoArgumentParser) -> None:
@@ -165,7 +165,7 @@ def _read_run(args: argparse.Namespace) -> ReadRun:
         "confidence_threshold": args.confidence_threshold,
         "min_confidence": args.min_confidence,
         "scale": bound,
-        "tiles": not args.no_tiles,
+        "tiles": args.tiles,
         "runtime": args.runtime,
         "precision": args.precision,
     }

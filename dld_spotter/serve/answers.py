@@ -31,7 +31,7 @@ class ReadPhoto(BaseModel):
     scale: float = Field(description="share of the full resolution at which it was read; of tiles their mean")
     cost: float = Field(description="share of the full resolution's cost, interpolated between the model's scales")
     forced: bool = Field(description="whether the request asked for the scale")
-    tiles: int = Field(1, description="in how many tiles a panorama was read")
+    tiles: int = Field(1, description="in how many tiles a large image was read")
     seconds: float = Field(description="that the model took")
     text: str = Field(description="the words, line by line")
     words: list[ReadWord] = Field(description="in reading order")

@@ -104,9 +104,12 @@ class ServedModel:
     def _refusal(self, height: int, width: int) -> Refusal | None:
         size = self.predictor.reader.size
         tiling = plan_tiles(height, width, size.shortest, size.longest)
-        if tiling is None or len(tiling.starts) <= MOST_TILES:
+        if tiling is None or len(tiling) <= MOST_TILES:
             return None
-        return Refusal(422, f"the photo is too long for its {min(height, width)} pixels of width; cut it into parts.")
+        return Refusal(
+            422,
+            f"the photo would be read in {len(tiling)} tiles, more than the {MOST_TILES} allowed; cut it into parts.",
+        )
 
 
 def _outcome(result: TextResult) -> TextResult | Refusal:
