@@ -140,7 +140,7 @@ GRADIENT = np.arange(0, 240, 5, dtype=np.uint8).reshape(6, 8)
         GRADIENT,
         GRADIENT[:, :, None],
         GRADIENT.astype(np.uint16) * 257,
-        *(np.rint(GRADIENT * (2**bits - 1) / 255).astype(np.uint16) for bits in (10, 12, 14)),
+        *(np.rint(GRADIENT / 255 * (2**bits - 1)).astype(np.uint16) for bits in (10, 12, 14)),
         GRADIENT.astype(np.uint16),
         GRADIENT.astype(np.int64),
         GRADIENT / 255,
