@@ -19,16 +19,16 @@ from detectron2.config import get_cfg
 from dld_spotter.defaults import add_dld_config
 from dld_spotter.migration import REMOVED, check_removed_keys, take_removed_keys
 from dld_spotter.pretrained import find_config, pretrained_models
-from dld_spotter.yaml_files import load_yaml, merge_content
+from dld_spotter.yaml_files import load_yaml, merge_content, merge_pairs
 
-__all__ = ["ConfigFiles", "add_dld_config", "check_cfg", "load_cfg"]
+__all__ = ["ConfigFiles", "add_dld_config", "check_cfg", "load_cfg", "merge_opts"]
 
 logger = logging.getLogger(__name__)
 
 ConfigFiles = str | os.PathLike | Sequence[str | os.PathLike] | None
 
 
-def load_cfg(config_file: ConfigFiles = None, opts: Sequence[str] = ()) -> CN:
+def load_cfg(config_file: ConfigFiles = None, opts: Sequence[Any] = ()) -> CN:
     """Detectron2's defaults, ours, YAML files (with ``_BASE_``) and KEY VALUE pairs, in this order.
 
     Args:
@@ -47,10 +47,20 @@ def load_cfg(config_file: ConfigFiles = None, opts: Sequence[str] = ()) -> CN:
     add_dld_config(cfg)
     for file in (find_config(os.fspath(file)) for file in files if file):
         _merge_file(cfg, file)
-    with _unknown_keys_named(cfg, "the command line"):
-        cfg.merge_from_list(_with_floats(cfg, opts))
+    merge_opts(cfg, opts)
     check_cfg(cfg)
     return cfg
+
+
+def merge_opts(cfg: CN, opts: Sequence[Any]) -> None:
+    """Change a config by KEY VALUE pairs, in which a whole number stands for a floating-point one, too.
+
+    Raises:
+        KeyError: an unknown key; the message names it and the keys that look like it.
+        ValueError: a value has another type than the key.
+    """
+    with _unknown_keys_named(cfg, "the command line"):
+        merge_pairs(cfg, opts)
 
 
 def _merge_file(cfg: CN, config_file: str) -> None:
@@ -65,18 +75,6 @@ def _merge_file(cfg: CN, config_file: str) -> None:
         merge_content(cfg, loaded, config_file)
     check_removed_keys(removed, cfg.MODEL, config_file)
     _take_files_beside(cfg, Path(config_file).parent)
-
-
-def _with_floats(cfg: CN, opts: Sequence[Any]) -> list[Any]:
-    """The KEY VALUE pairs with floating-point numbers where an option has one: yacs takes no "0" for "0.0"."""
-    values = list(opts)
-    for index in range(1, len(values), 2):
-        node: Any = cfg
-        for part in str(values[index - 1]).split("."):
-            node = node.get(part) if isinstance(node, CN) else None
-        if isinstance(node, float) and re.fullmatch(r"[-+]?[0-9]{1,15}", str(values[index]).strip()):
-            values[index] = float(values[index])
-    return values
 
 
 @contextmanager

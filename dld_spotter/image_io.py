@@ -31,6 +31,7 @@ _AVIF_BRANDS = (b"avif", b"avis")
 _END_OF_JPEG = b"\xff\xd9"
 _NO_MARKER = bytes(range(1, 255))  # bytes that a JPEG decoder takes for pixels where pixels are due, else skips
 _MISSING_GREY = 128  # what decoders put where a JPEG has no pixels
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_SUBFILE_TYPE = 254
 _NO_PAGE = 0b101  # bits of a TIFF's subfile type: a smaller copy of another page, a transparency mask
 _MAX_PAGES = 10_000
@@ -112,12 +113,15 @@ def header_size(image: Image.Image) -> tuple[int, int]:
 
 
 def count_pages(source: ImageFile) -> int:
-    """The pages of a TIFF, without the smaller copies and masks in it; 1 for any other image.
+    """The pages of a TIFF, whatever it is called, without the smaller copies and masks in it; 1 for anything else.
 
     Raises:
-        ImageError: as ``image_size``.
+        ImageError: the file cannot be opened, or is a TIFF that cannot be read.
     """
     with _open_file(source, _name(source)) as stream:
+        if stream.read(4) not in _TIFF_STARTS:
+            return 1
+        stream.seek(0)
         return len(_page_frames(_open_header(stream, _name(source), MAX_PIXELS, None)))
 
 
@@ -131,9 +135,10 @@ def _open_file(source: ImageFile, name: str) -> Iterator[BinaryIO]:
         yield BytesIO(source)
         return
     try:
-        if os.path.isdir(source):
+        mode = os.stat(source).st_mode
+        if stat.S_ISDIR(mode):
             raise ImageError(f"{name}: the file cannot be read (it is a folder).")
-        if not stat.S_ISREG(os.stat(source).st_mode):  # a pipe would be waited for, a device has no end
+        if not stat.S_ISREG(mode):  # a pipe would be waited for, a device has no end
             raise ImageError(f"{name}: the file cannot be read (it is a pipe, a socket or a device).")
         with open(source, "rb") as stream:
             yield stream
@@ -221,7 +226,10 @@ def _has_grey_corner(image: np.ndarray) -> bool:
 
 
 def _lacks_pixels(data: bytes) -> bool:
-    """Whether a JPEG's pixels end before its end marker: then bytes that are put there change the picture."""
+    """Whether a JPEG's pixels end before its end marker: then bytes that are put there change the picture.
+
+    Pillow decodes both: OpenCV would print what it thinks of such bytes.
+    """
     end = data.rindex(_END_OF_JPEG)
     longer = data[:end] + _NO_MARKER + data[end:]
     return bool((np.asarray(Image.open(BytesIO(data))) != np.asarray(Image.open(BytesIO(longer)))).any())

@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 Source = str | os.PathLike | bytes | bytearray | memoryview | np.ndarray | Image.Image
 _BYTES = (bytes, bytearray, memoryview)
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,11 +170,7 @@ def _expand_path(path: Path, recursive: bool, exclude: Collection) -> Iterator[t
 
 def _pages(source: Path | bytes | np.ndarray | Image.Image) -> list[int] | list[None]:
     """The numbers of a source's pages; [None] for one that has no other."""
-    if isinstance(source, Path):
-        may_have_more = source.suffix.lower() in (".tif", ".tiff")
-    else:
-        may_have_more = isinstance(source, bytes) and source.startswith(_TIFF_MAGIC)
-    if not may_have_more or not isinstance(source, Path | bytes):
+    if not isinstance(source, Path | bytes):
         return [None]
     try:
         pages = count_pages(source)

@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 MIN_SIDE = 2  # pixels
 
 _SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_SAMPLE_BITS = (8, 10, 12, 14, 16)
 _SAMPLED_PIXELS = 1_000_000  # enough to tell light letters from dark ones
 _ARRAY_FORMS = (
     f"an image array is (height, width) grey, (height, width, 3) BGR or (height, width, 4) BGRA, {MIN_SIDE} pixels or "
@@ -51,8 +52,9 @@ def array_to_bgr(array: np.ndarray, name: str) -> np.ndarray:
     """Bring an array into the form (H, W, 3) uint8 in BGR order.
 
     Args:
-        array: (H, W) or (H, W, 1) grey, (H, W, 3) BGR or (H, W, 4) BGRA; uint8, uint16 (scaled to 8 bits if there are
-            values above 255), bool, other integers of 0 to 255, or floating-point numbers of 0 to 1 or of 0 to 255.
+        array: (H, W) or (H, W, 1) grey, (H, W, 3) BGR or (H, W, 4) BGRA; uint8, uint16 (scaled to 8 bits from the
+            fewest of 8, 10, 12, 14 and 16 that hold all values), bool, other integers of 0 to 255, or floating-point
+            numbers of 0 to 1 or of 0 to 255.
         name: what errors call the image.
 
     Raises:
@@ -94,12 +96,16 @@ def _to_eight_bits(array: np.ndarray) -> np.ndarray:
 
 
 def _from_sixteen_bits(values: np.ndarray) -> np.ndarray:
-    """Samples of 0 to 65535 -> uint8 of 0 to 255; if none is above 255, they are 8-bit ones in a wider type."""
-    if values.min() < 0 or values.max() > 65535:
+    """Samples of 0 to 65535 -> uint8 of 0 to 255.
+
+    Cameras and scanners put samples of fewer bits into the wider type, and no header tells it: the samples have as few
+    bits, of 8, 10, 12, 14 and 16, as hold the largest one.
+    """
+    largest = values.max()
+    if values.min() < 0 or largest > 65535:
         raise ImageError("its samples have more than 16 bits; save it with 8 or 16")
-    if values.max() <= 255:
-        return values.astype(np.uint8)
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    range_ = next(2**bits - 1 for bits in _SAMPLE_BITS if largest < 2**bits)
+    return ((values.astype(np.uint32) * 255 + range_ // 2) // range_).astype(np.uint8)
 
 
 def _lay_on_ground(rgba: Image.Image) -> Image.Image:

@@ -14,15 +14,15 @@ from tqdm import tqdm
 
 from dld_spotter.batching import each_or_error, in_batches
 from dld_spotter.calibration import Thresholds
-from dld_spotter.evaluation import protocol as scoring
-from dld_spotter.evaluation.lexicon import ImageLexicons, Lexicon, PhotoLexicons, load_lexicon, look_up
+from dld_spotter.evaluation.lexicon import Lexicon, PhotoLexicons
 from dld_spotter.image_io import ImageError
 from dld_spotter.photo_sources import Photo, Source, to_photos
 from dld_spotter.pretrained import DEFAULT_MODEL
 from dld_spotter.reader_choice import Reader, make_reader, pick_runtime
-from dld_spotter.results import TextResult, Word
+from dld_spotter.results import TextResult
 from dld_spotter.scale_costs import ScaleBound, check_scale
 from dld_spotter.tiling import SHRUNK_FROM, Tiling, check_tiles, plan_tiles, read_tiles, shrinkage
+from dld_spotter.word_correction import LexiconLike, as_lexicon, corrected
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 Inputs = Source | Photo | Iterable[Source | Photo]
 _ReadImages = Callable[[Sequence[np.ndarray]], list[TextResult]]
-LexiconLike = str | os.PathLike | Iterable[str] | Lexicon | ImageLexicons | None
 
 PROGRESS_FROM = 10  # images
 
@@ -267,7 +266,7 @@ class TextPredictor:
             error = outcome if isinstance(outcome, ImageError) else _describe(photo, outcome)
             outcome = TextResult("", error=str(error))
         elif job.lexicon is not None:
-            outcome = replace(outcome, words=_corrected(outcome.words, job.lexicon, self.reader.protocol))
+            outcome = replace(outcome, words=corrected(outcome.words, job.lexicon, self.reader.protocol))
         elif self.reader.calibration is not None:
             sure = self.reader.calibration.confidence
             words = [replace(word, confidence=round(sure(word.score), 4)) for word in outcome.words]
@@ -283,29 +282,6 @@ class _Job:
     lexicon: Lexicon | None
 
 
-def _corrected(words: Sequence[Word], lexicon: Lexicon, protocol: scoring.Protocol) -> list[Word]:
-    """The words as the lexicon has them. Those that are too far from it stay as they were read; but with the rule
-    "likelihood" those that are not sure enough are left out."""
-    reads = [
-        scoring.ReadWord(np.array(word.polygon), word.text, word.score, columns=word.columns, det_score=word.det_score)
-        for word in words
-    ]
-    found = zip(words, look_up(reads, lexicon, protocol), strict=True)
-    dropped = protocol.lexicon_rule == "likelihood"
-    return [replace(word, text=text or word.text) for word, text in found if text is not None or not dropped]
-
-
 def _describe(photo: Photo, error: Exception) -> str:
     first_line = next(iter(str(error).splitlines()), "")
     return f"{photo.file_name}: reading it failed ({type(error).__name__}: {first_line})."
-
-
-def as_lexicon(lexicon: LexiconLike) -> Lexicon | ImageLexicons | None:
-    """A lexicon of what ``TextPredictor.stream`` takes as one.
-
-    Raises:
-        FileNotFoundError, ValueError: the file is not there, or holds no words.
-    """
-    if lexicon is None or isinstance(lexicon, (Lexicon, ImageLexicons)):
-        return lexicon
-    return load_lexicon(os.fspath(lexicon)) if isinstance(lexicon, (str, os.PathLike)) else Lexicon(lexicon)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 
-from dld_spotter.config import ConfigFiles, check_cfg, load_cfg
+from dld_spotter.config import ConfigFiles, check_cfg, load_cfg, merge_opts
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def complete_cfg(
     if isinstance(config, CfgNode):
         cfg = config.clone()
         cfg.defrost()
-        cfg.merge_from_list(opts)
+        merge_opts(cfg, opts)
         check_cfg(cfg)
     else:
         cfg = load_cfg(config, opts)

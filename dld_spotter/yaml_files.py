@@ -5,7 +5,9 @@ it leads: in circles, into pipes and devices. Here only plain values are built, 
 """
 
 import os
+import re
 import stat
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -21,6 +23,7 @@ MAX_VALUES = 50_000
 MAX_DEPTH = 40  # of a value in its file
 MAX_FILES = 50  # of one config: the file and its bases
 
+_WHOLE_NUMBER = re.compile(r"\s*[-+]?[0-9]{1,15}\s*")
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")}
 
 
@@ -40,15 +43,32 @@ def merge_content(cfg: CfgNode, content: dict[str, Any], path: str) -> None:
         raise ValueError(f"{path}: {error or 'a value is nested too deeply.'}") from error
 
 
+def merge_pairs(cfg: CfgNode, pairs: Sequence[Any]) -> None:
+    """Change ``cfg`` as KEY VALUE pairs say.
+
+    Raises:
+        KeyError, AssertionError: an unknown key, or a key without a value, as yacs says it.
+        ValueError: a value has another type than the key.
+    """
+    values = list(pairs)
+    for index in range(1, len(values), 2):
+        node: Any = cfg
+        for part in str(values[index - 1]).split("."):
+            node = node.get(part) if isinstance(node, CfgNode) else None
+        values[index] = _with_float(values[index], node)
+    cfg.merge_from_list(values)
+
+
 def _with_floats(content: dict[str, Any], cfg: CfgNode) -> dict[str, Any]:
-    """The content with floating-point numbers where an option has one: yacs takes no "0" for "0.0"."""
     return {key: _with_float(value, cfg.get(key)) for key, value in content.items()}
 
 
 def _with_float(value: Any, current: Any) -> Any:
+    """The value, as a floating-point number where the option has one: yacs takes no "0" for "0.0"."""
     if isinstance(value, dict) and isinstance(current, CfgNode):
         return _with_floats(value, current)
-    return float(value) if type(value) is int and isinstance(current, float) else value
+    whole = isinstance(current, float) and type(value) in (int, str) and _WHOLE_NUMBER.fullmatch(str(value))
+    return float(value) if whole else value
 
 
 def load_yaml(path: str | os.PathLike) -> dict[str, Any]:

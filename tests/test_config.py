@@ -8,8 +8,11 @@ import torch
 import toy
 import yaml
 from detectron2.modeling import build_model
+from fake_spotter import fake_cfg
 
 from dld_spotter.config import load_cfg
+from dld_spotter.modeling.dld.student_config import student_cfg
+from dld_spotter.predictor_config import complete_cfg
 
 # Overlays, and a config that they are laid over.
 OVERLAYS = {
@@ -249,6 +252,23 @@ def test_a_whole_number_stands_for_a_floating_point_one(tmp_path, value):
     (tmp_path / "a.yaml").write_text(f"MODEL: {{DLD: {{GAMMA_SHIFT: {int(value)}}}}}\nSOLVER: {{MAX_ITER: 7}}\n")
     cfg = load_cfg(tmp_path / "a.yaml")
     assert float(value) == cfg.MODEL.DLD.GAMMA_SHIFT and type(cfg.SOLVER.MAX_ITER) is int
+    cfg = student_cfg(load_cfg(opts=["MODEL.DLD.STUDENT_OPTS", ["MODEL.DLD.GAMMA_SHIFT", value]]))
+    assert float(value) == cfg.MODEL.DLD.GAMMA_SHIFT
+
+
+def test_a_whole_number_stands_for_a_floating_point_one_where_a_config_is_given(tmp_path):
+    node, name = fake_cfg(tmp_path)
+    for config in (node, name):
+        cfg = complete_cfg(config, None, "cpu", ["INPUT.ROTATION", 5, "TEST.TEXT.SCORE_THRESHOLD", "0"], None)
+        assert (cfg.INPUT.ROTATION, cfg.TEST.TEXT.SCORE_THRESHOLD) == (5.0, 0.0)
+    with pytest.raises(KeyError, match="Did you mean INPUT.ROTATION"):
+        complete_cfg(node, None, "cpu", ["INPUT.ROTATIONS", 5], None)
+
+
+def test_a_number_without_end_is_an_error_that_names_the_file(tmp_path):
+    (tmp_path / "a.yaml").write_text(f"SOLVER: {{BASE_LR: 1{'0' * 400}}}\n")
+    with pytest.raises(ValueError, match=r"a\.yaml"):
+        load_cfg(tmp_path / "a.yaml")
 
 
 @pytest.mark.parametrize("opts", [["SOLVER.MAX_ITER", "7.5"], ["SOLVER.BASE_LR", "fast"], ["SOLVER.BASE_LR", "True"]])

@@ -3,26 +3,16 @@
 import inspect
 import json
 import os
-import pty
-import signal
-import subprocess
-import sys
-import termios
-import time
-from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
-import numpy as np
 import pytest
-from fake_spotter import FakeSpotter, fake_cfg
+from helpers.demo_runs import names_of, two_photos
 from PIL import Image
-from toy import ROOT, load_script
+from toy import load_script
 
 from dld_spotter.predictor import TextPredictor
 from dld_spotter.pretrained import DEFAULT_MODEL, pretrained_models
-from dld_spotter.reading import reading_progress
-from dld_spotter.reading.read_run import ReadRun
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +22,7 @@ def demo():
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder with two photos, one of them black, and the config file of the stand-in."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    cv2.imwrite(str(folder / "a.jpg"), np.full((60, 80, 3), 200, np.uint8))
-    cv2.imwrite(str(folder / "b.png"), np.zeros((60, 80, 3), np.uint8))
-    return folder, fake_cfg(tmp_path)[1]
+    return two_photos(tmp_path)
 
 
 def test_folder_to_drawings_json_and_words(demo, photos, tmp_path, capsys):
@@ -151,129 +136,6 @@ def test_results_of_another_run_are_kept_unless_they_are_to_be_replaced(demo, ph
         demo.main([*arguments, "--overwrite", "--resume"])
 
 
-def many(folder, number):
-    """More photos, with three words each."""
-    for index in range(number):
-        cv2.imwrite(str(folder / f"c{index}.png"), np.full((60, 80, 3), 200, np.uint8))
-
-
-def names_of(path):
-    text = path.read_text(encoding="utf-8")
-    records = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines()]
-    return [record["file_name"] for record in records]
-
-
-@pytest.mark.parametrize("kind", ["json", "jsonl"])
-def test_an_interrupted_run_keeps_what_was_read_and_goes_on(demo, photos, tmp_path, capsys, monkeypatch, kind):
-    folder, config = photos
-    many(folder, 4)
-    (folder / "broken.jpg").write_bytes(b"")
-    words, drawn = tmp_path / f"words.{kind}", tmp_path / "drawn"
-    arguments = ["--config-file", config, "--input", str(folder), "--output", str(drawn), f"--{kind}", str(words)]
-    read = []
-    forward = FakeSpotter.forward
-
-    def interrupt(model, inputs):
-        if len(read) == 3:
-            raise KeyboardInterrupt
-        read.append(inputs)
-        return forward(model, inputs)
-
-    monkeypatch.setattr(FakeSpotter, "forward", interrupt)
-    assert demo.main(arguments) == 130
-    assert "--resume" in capsys.readouterr().err.splitlines()[-1]
-    assert names_of(words) == ["a.jpg", "b.png", "broken.jpg", "c0.png"]
-    (drawn / "a.jpg").unlink()  # as if it had been interrupted between the record and the drawing
-    read.append("goes on")
-    assert demo.main([*arguments, "--resume"]) == 1  # broken.jpg failed
-    assert names_of(words) == ["a.jpg", "b.png", "broken.jpg", "c0.png", "c1.png", "c2.png", "c3.png"]
-    assert len(read) == 3 + 1 + 3  # none was read twice
-    printed = capsys.readouterr()
-    assert [line.split(":")[0] for line in printed.out.splitlines()] == ["c1.png", "c2.png", "c3.png"]
-    assert sorted(path.stem for path in drawn.iterdir()) == ["a", "b", "c0", "c1", "c2", "c3"]
-    before = words.read_bytes()
-    assert demo.main([*arguments, "--resume"]) == 1 and words.read_bytes() == before and len(read) == 7
-
-
-def test_ctrl_c_that_a_library_takes_for_its_own_error_is_ctrl_c(demo, photos, monkeypatch, capsys):
-    folder, config = photos
-
-    def load(self):
-        try:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(10)
-        except KeyboardInterrupt:
-            raise ImportError("numpy failed to load") from None
-
-    monkeypatch.setattr(ReadRun, "run", load)
-    before = signal.getsignal(signal.SIGINT)
-    assert demo.main([str(folder), "--config-file", config]) == 130
-    assert capsys.readouterr().err == "error: interrupted.\n" and signal.getsignal(signal.SIGINT) is before
-
-
-def test_records_and_drawings_are_there_as_soon_as_a_photo_is_read(demo, photos, tmp_path, monkeypatch):
-    folder, config = photos
-    many(folder, 3)
-    words, drawn = tmp_path / "words.json", tmp_path / "drawn"
-    seen = []
-    forward = FakeSpotter.forward
-
-    def look(model, inputs):
-        seen.append((len(names_of(words)), len(list(drawn.iterdir()))))
-        return forward(model, inputs)
-
-    monkeypatch.setattr(FakeSpotter, "forward", look)
-    arguments = ["--config-file", config, "--input", str(folder), "--output", str(drawn), "--json", str(words)]
-    assert demo.main(arguments) == 0
-    assert seen == [(number, number) for number in range(5)]
-
-
-def test_a_closed_pipe_ends_the_run_and_keeps_what_was_read(demo, photos, tmp_path, monkeypatch, capfd):
-    folder, config = photos
-    many(folder, 3)
-    reading, writing = os.pipe()
-    os.close(reading)
-    with os.fdopen(writing, "w") as closed:
-        monkeypatch.setattr(sys, "stdout", closed)
-        arguments = ["--config-file", config, "--input", str(folder), "--jsonl", str(tmp_path / "words.jsonl")]
-        assert demo.main(arguments) == 141
-        closed.flush()
-    assert names_of(tmp_path / "words.jsonl") == ["a.jpg"] and capfd.readouterr().err == ""
-
-
-def test_one_photo_that_the_model_cannot_read_costs_one_photo(demo, photos, tmp_path, monkeypatch, capsys):
-    folder, config = photos
-    forward = FakeSpotter.forward
-
-    def fail(model, inputs):
-        if any(given["image"].max() == 0 for given in inputs):
-            raise RuntimeError("out of memory")
-        return forward(model, inputs)
-
-    monkeypatch.setattr(FakeSpotter, "forward", fail)
-    arguments = ["--config-file", config, "--input", str(folder), "--json", str(tmp_path / "words.json")]
-    assert demo.main([*arguments, "--batch-size", "2"]) == 1
-    printed = capsys.readouterr()
-    assert printed.out.splitlines() == ["a.jpg: open24 vvay exit"] and "out of memory" in printed.err
-    records = json.loads((tmp_path / "words.json").read_text(encoding="utf-8"))
-    assert ["error" in record for record in records] == [False, True]
-
-
-def test_a_full_disk_costs_the_drawing_and_not_the_record(demo, photos, tmp_path, monkeypatch, capsys):
-    folder, config = photos
-
-    def full(path, content):
-        path.touch()
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    words = tmp_path / "words.json"
-    arguments = ["--config-file", config, "--input", str(folder), "--json", str(words)]
-    assert demo.main([*arguments, "--output", str(tmp_path / "drawn")]) == 1
-    assert capsys.readouterr().err.count("No space left") == 2 and names_of(words) == ["a.jpg", "b.png"]
-    assert not list((tmp_path / "drawn").iterdir())
-
-
 def test_names_that_are_no_utf8_lose_nothing(demo, photos, tmp_path, capsys):
     folder, config = photos
     name = os.fsdecode(b"caf\xe9.jpg")
@@ -303,21 +165,6 @@ def test_subfolders_pages_and_what_is_left(demo, photos, tmp_path, capfd, monkey
         ]
     drawn = ["a.jpg", "b.jpg", "scan_page_1.jpg", "scan_page_2.jpg"]
     assert sorted(path.name for path in (folder / "drawn").iterdir()) == drawn
-
-
-def test_resume_needs_records(demo, photos, tmp_path, capsys):
-    folder, config = photos
-    arguments = ["--config-file", config, "--input", str(folder), "--resume"]
-    assert demo.main(arguments) == 1 and "--jsonl" in capsys.readouterr().err
-    (tmp_path / "other.json").write_text("my own\n")
-    assert demo.main([*arguments, "--json", str(tmp_path / "other.json")]) == 1
-    assert "other.json: line 1" in capsys.readouterr().err
-    assert (tmp_path / "other.json").read_text() == "my own\n"
-    assert (
-        demo.main(["--config-file", config, "--input", str(folder), "--overwrite", "--json", str(folder / "a.jpg")])
-        == 1
-    )
-    assert "would replace the photo" in capsys.readouterr().err
 
 
 def test_the_default_model_is_one_that_comes_with_the_project(demo):
@@ -352,50 +199,3 @@ def test_tables_texts_and_hocr(demo, photos, tmp_path, capsys):
         assert "there already" in capsys.readouterr().err
     assert demo.main([str(folder), "--config-file", config, "--csv", "new", "--text", "./new"]) == 1
     assert "two kinds" in capsys.readouterr().err
-
-
-def test_a_run_that_goes_on_replaces_only_files_of_such_a_run(demo, photos, tmp_path, capsys):
-    folder, config = photos
-    words = str(tmp_path / "words.jsonl")
-    arguments = [str(folder), "--config-file", config, "--jsonl", words, "--resume"]
-    assert demo.main([str(folder / "a.jpg"), "--config-file", config, "--jsonl", words]) == 0
-    for kind in ("csv", "text", "hocr"):
-        path = tmp_path / f"mine.{kind}"
-        for content in ("mine, and not to be lost\n", "<html>mine</html>"):
-            path.write_text(content)
-            assert demo.main([*arguments, f"--{kind}", str(path)]) == 1
-            assert "no file of the run" in capsys.readouterr().err and path.read_text() == content
-        path.unlink()
-        assert demo.main([*arguments, f"--{kind}", str(path)]) == 0  # made from the records
-        whole = path.read_bytes()
-        for length in (0, 1, len(whole) // 2, len(whole)):  # as a kill may leave it
-            path.write_bytes(whole[:length])
-            assert demo.main([*arguments, f"--{kind}", str(path)]) == 0 and path.read_bytes() == whole
-
-
-def test_a_run_that_is_no_terminal_s_says_every_minute_how_far_it_is(capsys, monkeypatch):
-    times = iter([0.0, 30.0, 61.0, 90.0, 130.0])
-    monkeypatch.setattr(reading_progress.time, "monotonic", lambda: next(times))
-    with reading_progress.ReadingProgress(9) as progress:
-        for failed in (False, True, False, False):
-            progress.note(failed)
-    assert capsys.readouterr().err.splitlines() == [
-        "2 of 9 photos, 1 failed, 0.0328 photos a second",
-        "4 of 9 photos, 1 failed, 0.0308 photos a second",
-    ]
-
-
-def test_words_stand_between_the_bar_s_lines_on_a_terminal():
-    main, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 80))
-    code = (
-        "from dld_spotter.reading.reading_progress import ReadingProgress\n"
-        "with ReadingProgress(10) as progress:\n"
-        "    progress.say('a.jpg: words')\n"
-        "    progress.note(False)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], stdout=terminal, stderr=terminal, check=True, cwd=ROOT)
-    shown = os.read(main, 10_000).decode()
-    os.close(main)
-    os.close(terminal)
-    assert "photo/s" in shown and "\ra.jpg: words\r\n" in shown

@@ -161,7 +161,7 @@ def test_scale_on_the_command_line_of_the_demo(exported, tmp_path, capsys):
 
 
 def test_a_fixed_scale_is_in_the_config(tool, run, exported, tmp_path):
-    config, _ = export(tool, run, tmp_path, "--fixed-scale", "0.6")
+    config, _ = export(tool, run, tmp_path / "out", "--fixed-scale", "0.6")
     assert TextPredictor(config)(photo())[0].scale == 0.6
     free = TextPredictor(exported[0])(photo())[0].scale
     assert TextPredictor(config, opts=["MODEL.DLD.FIXED_SCALE", 0.0])(photo())[0].scale == free, "the selector is there"
@@ -244,6 +244,17 @@ def test_a_plain_spotter_s_checkpoint_is_no_student(tool, run, tmp_path, capsys)
     assert "does not fit the config" in capsys.readouterr().err
     assert tool.main([*command, str(config), "--fixed-scale", "0.5"]) == 1
     assert "only be fixed for a DLDSpotter" in capsys.readouterr().err
+
+
+def test_a_folder_that_holds_files_is_overwritten_only_when_told(tool, run, tmp_path, capsys):
+    (tmp_path / "README.md").write_text("my own")
+    command = ["--config-file", str(run[0]), "--weights", str(run[1]), "--output", str(tmp_path)]
+    assert tool.main(command) == 1 and "--overwrite" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    (tmp_path / "graphs.json").write_text("{}")  # of another model's graphs
+    assert tool.main([*command, "--overwrite"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "model.pth", "model.yaml"]
+    assert (tmp_path / "README.md").read_text() == "my own"
 
 
 def test_the_checkpoint_itself_is_never_replaced(tool, tmp_path, capsys):

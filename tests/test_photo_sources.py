@@ -90,6 +90,8 @@ def test_every_page_of_a_tiff_is_a_photo(tmp_path):
     assert [int(photo.read()[0, 0, 2]) for photo in to_photos(path)] == [40, 80, 120]
     assert [photo.page for photo in to_photos(path.read_bytes())] == [1, 2, 3]
     assert names(to_photos([path, write(tmp_path / "one.tif")]))[3:] == [("one.tif", "one", None)]
+    renamed = path.rename(tmp_path / "scan.jpg")  # as some scanners and mail programs call it
+    assert names(to_photos(renamed)) == [("scan.jpg", f"scan_page_{page}", page) for page in (1, 2, 3)]
 
 
 def test_of_a_pil_image_of_several_pages_one_is_read_with_a_warning(tmp_path, caplog):
@@ -138,6 +140,7 @@ GRADIENT = np.arange(0, 240, 5, dtype=np.uint8).reshape(6, 8)
         GRADIENT,
         GRADIENT[:, :, None],
         GRADIENT.astype(np.uint16) * 257,
+        *(np.rint(GRADIENT / 255 * (2**bits - 1)).astype(np.uint16) for bits in (10, 12, 14)),
         GRADIENT.astype(np.uint16),
         GRADIENT.astype(np.int64),
         GRADIENT / 255,

@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", metavar="FILE", help="checkpoint of the training (default: MODEL.WEIGHTS)")
     parser.add_argument("--format", choices=("pytorch", "onnx"), default="pytorch", help="onnx: write graphs, too")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="folder for model.pth and model.yaml")
+    parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds files")
     parser.add_argument("--half", action="store_true", help="store float16: half the size, about three digits")
     parser.add_argument(
         "--fixed-scale", type=float, metavar="S", help="always read at this share of the full resolution; 0: selector"
@@ -61,7 +62,8 @@ def _export(args: argparse.Namespace) -> list[Path]:
     # Whatever device the training ran on, nothing is computed here.
     cfg = load_cfg(args.config_file, [*args.opts, "MODEL.DEVICE", "cpu"])
     weights = args.weights or cfg.MODEL.WEIGHTS
-    written = list(export_model(cfg, weights, args.output, half=args.half, fixed_scale=args.fixed_scale))
+    how = {"half": args.half, "fixed_scale": args.fixed_scale, "overwrite": args.overwrite}
+    written = list(export_model(cfg, weights, args.output, **how))
     folder = pretrained_folder(args.config_file[-1])
     if folder is not None:
         written.append(Path(shutil.copy(folder / CARD, args.output)))

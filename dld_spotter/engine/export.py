@@ -15,6 +15,7 @@ from dld_spotter.data.charset import Charset
 from dld_spotter.engine.charset_change import CHARSET_SUFFIX, describe_difference
 from dld_spotter.engine.checkpoint import read_checkpoint
 from dld_spotter.modeling.dld.dld_spotter import DLDSpotter
+from dld_spotter.runtime.settings import FILE as GRAPHS_FILE
 
 # Sections of a config that inference reads; the others hold the training run, with its files and folders.
 SECTIONS = ("MODEL", "INPUT", "TEST")
@@ -27,6 +28,7 @@ def export_model(
     *,
     half: bool = False,
     fixed_scale: float | None = None,
+    overwrite: bool = False,
 ) -> tuple[Path, Path]:
     """Write ``model.pth`` and ``model.yaml``: a checkpoint without teacher, optimiser and schedule, and its config.
 
@@ -37,6 +39,7 @@ def export_model(
         cfg: the config that the model was trained with.
         weights: a checkpoint of the training.
         folder: where to write; made if need be.
+        overwrite: write into a folder that holds files, and replace those of an earlier export.
         half: store float16, half as large. The model still computes in float32, with weights of three digits.
         fixed_scale: let a DLDSpotter read at this scale instead of the selector's; None leaves it as configured.
 
@@ -45,7 +48,8 @@ def export_model(
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
-        ValueError: the checkpoint does not fit the config or has other characters; or a scale that cannot be.
+        ValueError: the folder is not empty, and not to be overwritten; the checkpoint does not fit the config or has
+            other characters; or a scale that cannot be.
     """
     folder, cfg = Path(folder).resolve(), inference_cfg(cfg, fixed_scale)
     path = folder / "model.pth"
@@ -53,6 +57,8 @@ def export_model(
         raise FileNotFoundError(f"there is no checkpoint {weights}; give the .pth file of a training run.")
     if path.exists() and path.samefile(weights):
         raise ValueError(f"the export would replace the checkpoint {weights}; give another folder.")
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"{folder} holds files already; give another folder, or --overwrite to replace them.")
     charset = Charset.load(cfg.MODEL.TEXT.CHARSET)
     model = _without_numbers(cfg)
     if fixed_scale is not None and not isinstance(model, DLDSpotter):
@@ -65,6 +71,7 @@ def export_model(
         kept = {name: to_half(value) for name, value in kept.items()}
 
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / GRAPHS_FILE).unlink(missing_ok=True)  # the graphs of an earlier export are not this model's
     torch.save({"model": kept}, path)
     confidence = Path(weights).parent / calibration.FILE
     if confidence.is_file():

@@ -238,7 +238,8 @@ def _work(connection: Connection, settings: Mapping[str, Any], lexicon: str | os
     try:
         import cv2
 
-        from dld_spotter.predictor import TextPredictor, as_lexicon
+        from dld_spotter.predictor import TextPredictor
+        from dld_spotter.word_correction import as_lexicon
 
         cv2.setNumThreads(1)
         predictor = TextPredictor(**settings, threads=1)

@@ -9,7 +9,7 @@ from detectron2.modeling import build_model
 from dld_spotter.analysis import feature_distance, measure_distances
 from dld_spotter.data.charset import PAD
 from dld_spotter.data.loader import build_text_test_loader
-from dld_spotter.modeling.dld.losses.skd import feature_loss
+from dld_spotter.modeling.dld.losses.skd_feature_loss import feature_loss
 from dld_spotter.modeling.dld.rescaling import rescale_images, rescale_words
 
 

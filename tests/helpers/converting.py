@@ -1,5 +1,7 @@
 """What the tests of the converters share."""
 
+import json
+
 from PIL import Image
 
 from dld_spotter.data.converters import CONVERTERS
@@ -8,6 +10,11 @@ from dld_spotter.data.problems import Problems
 from dld_spotter.data.text_files import TextFile
 
 QUAD = [10, 10, 30, 10, 30, 20, 10, 20]
+
+
+def write_json(path, content):
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return path
 
 
 def add_image(folder, name, size=(60, 40), **options):

@@ -4,7 +4,7 @@ Shapes: B images, k candidate scales, R words over the whole batch, T decoding s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -12,6 +12,7 @@ from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import ImageList
 from torch import Tensor, nn
 
+from dld_spotter.modeling.dld.dld_inference import DLDInference
 from dld_spotter.modeling.dld.dld_objective import DLDObjective
 from dld_spotter.modeling.dld.losses.pyramid_fusion import PyramidFusion, build_pyramid_fusion, weights_with_fusion
 from dld_spotter.modeling.dld.losses.pyramid_loss import pyramid_loss
@@ -27,35 +28,11 @@ from dld_spotter.modeling.dld.selector.regression import check_gamma_shift, fore
 from dld_spotter.modeling.dld.selector.scale_costs import CandidateScales
 from dld_spotter.modeling.dld.selector.selector_log import ScaleChoice, log_choice
 from dld_spotter.modeling.dld.selector.selector_network import build_resolution_selector
+from dld_spotter.modeling.dld.student_config import student_cfg
 from dld_spotter.modeling.dld.training_batch import TrainingBatch, evaluating, global_counts, group_by
-from dld_spotter.modeling.score_threshold import WordScoring
 from dld_spotter.modeling.spotter import RecognitionOutput, Spotter, readable_words
 from dld_spotter.modeling.spotter_parts import AttentionMapSpotter, PyramidSpotter, require
 from dld_spotter.scale_costs import NO_SELECTOR, ScaleBound, ScaleCosts
-
-
-@dataclass(frozen=True)
-class DLDInference:
-    """How a DLDSpotter infers.
-
-    Attributes:
-        fixed_scale: infer at this scale, whatever the selector says; 0 lets it decide.
-        gamma_shift: added to the gamma that the selector was fitted for (see ``selector.regression``).
-        scale_limit: the selector chooses among the scales up to this one; 0 for all.
-        scoring: which words are returned.
-        gamma: that the selector was fitted for.
-    """
-
-    fixed_scale: float = 0.0
-    gamma_shift: float = 0.0
-    scale_limit: float = 0.0
-    scoring: WordScoring = field(default_factory=WordScoring)
-    gamma: float = 0.0
-
-    @classmethod
-    def from_config(cls, cfg: CfgNode) -> "DLDInference":
-        dld = cfg.MODEL.DLD
-        return cls(dld.FIXED_SCALE, dld.GAMMA_SHIFT, dld.SCALE_LIMIT, WordScoring.from_config(cfg), dld.GAMMA)
 
 
 @META_ARCH_REGISTRY.register()
@@ -312,11 +289,3 @@ class DLDSpotter(nn.Module):
         logits = shift_gamma(self.selector(images), self.gamma_shift, self.costs)
         allowed = [i for i, scale in enumerate(self.scales) if not 0 < self.scale_limit < scale]
         return [self.scales[allowed[i]] for i in logits[:, allowed].argmax(dim=1).tolist()]
-
-
-def student_cfg(cfg: CfgNode) -> CfgNode:
-    """The student's config: the teacher's, with ``MODEL.DLD.STUDENT_OPTS`` on top."""
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.merge_from_list(list(cfg.MODEL.DLD.STUDENT_OPTS))
-    return cfg

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dld_spotter.modeling.dld.losses.loss_weights import DistillationWeights
-from dld_spotter.modeling.dld.losses.skd import feature_loss, sequence_loss
+from dld_spotter.modeling.dld.losses.skd_feature_loss import feature_loss
+from dld_spotter.modeling.dld.losses.skd_sequence_loss import sequence_loss
 from dld_spotter.modeling.dld.losses.step_losses import affinity_loss, attention_loss, hint_loss, logit_loss
 from dld_spotter.modeling.dld.training_batch import global_counts
 from dld_spotter.modeling.spotter import RecognitionOutput, Spotter

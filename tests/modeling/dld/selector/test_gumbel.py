@@ -138,3 +138,11 @@ def test_cheapest_scale_that_reads_like_the_teacher():
     costs = torch.tensor([0.1, 0.3, 0.6])
     assert cheapest_equal_scale(student, teacher, IMAGE_OF_WORD, B, costs).tolist() == [1, 2]
     assert cheapest_equal_scale(student, teacher, IMAGE_OF_WORD, B, costs.flip(0)).tolist() == [2, 0]
+
+
+def test_no_words():
+    choice = torch.eye(K)[[0, 1]].requires_grad_()
+    student, teacher = torch.zeros(K, 0, T, V), torch.zeros(0, T, V)
+    nothing = torch.zeros(0, T, dtype=torch.bool)
+    loss = accuracy_loss(choice, student, teacher, nothing, torch.zeros(0, dtype=torch.long))
+    assert loss.item() == 0 and loss.requires_grad
