@@ -72,4 +72,4 @@ def test_only_figures_are_replaced(tmp_path, capsys, name):
     assert tool.main(argv) == tool.main(argv) == 0, "the same command works again"
     output.write_bytes(b"a photo")
     assert tool.main(argv) == 1 and output.read_bytes() == b"a photo"
-    assert "give another --output" in capsys.readouterr().err
+    assert "give another file" in capsys.readouterr().err

@@ -33,6 +33,6 @@ def draw_reliability(found: Mapping[str, Reliability], path: Path) -> None:
         axes.plot([0, 1], [0, 1], color="0.6", linewidth=1)
         axes.errorbar(own.said, shares[:, 0], spread, fmt="o-", color="#0072b2", capsize=2, markersize=4)
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"{name}, mean of each group", ylabel="share of right words")
-        error = own.error
-        axes.set_title(f"calibration error {error.value:.3f} [{error.low:.3f}, {error.high:.3f}]", fontsize=10)
+        value, low, high = own.error.value, own.error.low, own.error.high
+        axes.set_title(f"calibration error {value:.3f} [{low:.3f}, {high:.3f}]", fontsize=10)
     figure.savefig(path, dpi=120)
