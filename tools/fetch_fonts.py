@@ -91,7 +91,10 @@ LANGUAGE_FONTS = {
     "M+ and Sazanami font licences and BSD-3-Clause": "vlgothic",
 }
 _EUROPEAN = "dejavu-core liberation2 noto-core"
-_CYRILLIC = "comfortaa inter jetbrains-mono jura lobster oldstandard open-sans paratype play roboto-unhinted vollkorn"
+_CYRILLIC = (
+    "anonymous-pro comfortaa fantasque-sans firacode inter jetbrains-mono jura lobster oldstandard open-sans paratype "
+    "play roboto-unhinted sil-andika vollkorn"
+)
 LANGUAGES = {
     "chinese": "smiley-sans wqy-microhei",
     "french": _EUROPEAN,
