@@ -3,7 +3,7 @@
 data_sets:
   - name: synthetic_scenes_test   # registered, or in DATASETS.CUSTOM of a row's config
     short_side: 384           # the full resolution, INPUT.MIN_SIZE_TEST; the rows' INPUT.MAX_SIZE_TEST holds as well
-    lexicon: full             # optional; without a list of that name, "full" is all annotated words
+    lexicon: full             # optional, one an entry; without a list of that name, "full" is all annotated words
     min_score: 0.6            # optional, TEST.TEXT.SCORE_THRESHOLD of all rows; each makes a table of its own
 reference: Vanilla 1.0        # optional: whose figures the others' are compared with; by default the first row
 rows:
@@ -182,9 +182,10 @@ def _check(plan: Plan) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise ValueError(f"{plan.source}: two rows are called '{twice}'; give each its own title, or its own 'seed'.")
-    sets = [data_set.key for data_set in plan.data_sets]
+    sets = [(data_set.key, data_set.lexicon) for data_set in plan.data_sets]
     if len(set(sets)) < len(sets):
-        raise ValueError(f"{plan.source}: data_sets has an entry twice ({'; '.join(sets)}); keep one.")
+        keys = "; ".join(key for key, _ in sets)
+        raise ValueError(f"{plan.source}: data_sets has an entry twice ({keys}); keep one, or give it another lexicon.")
     titles = {row.title for row in plan.rows}
     named = {"reference": plan.reference}
     for number, comparison in enumerate(plan.comparisons, start=1):
