@@ -248,9 +248,10 @@ class TextPredictor:
         return [next(read) if outcome is None else outcome for outcome in outcomes]
 
     def _plan(self, file_name: str, image: np.ndarray) -> Tiling | None:
-        sizes = *image.shape[:2], self.reader.size.shortest, self.reader.size.longest
+        height, width = image.shape[:2]
+        sizes = height, width, self.reader.size.shortest, self.reader.size.longest
         most = None if isinstance(self.tiles, bool) else self.tiles
-        tiling = None if self.tiles is False else plan_tiles(*sizes, most_shrinkage=most)
+        tiling = None if self.tiles is False else plan_tiles(*sizes, most)
         if tiling is None and shrinkage(*sizes) >= SHRUNK_FROM:
             logger.warning(
                 "%s: its words may be too small: INPUT.MAX_SIZE_TEST %d shrinks its %d x %d pixels %.1f times more "
