@@ -124,11 +124,12 @@ def _add_distillation(cfg: CN) -> None:
     selector.NORM = "BN"
 
     # DLD, META_ARCHITECTURE "DLDSpotter"; the symbols are the paper's.
-    # [modeling/dld/dld_spotter.py, modeling/dld/dld_objective.py, modeling/dld/losses/loss_weights.py]
+    # [modeling/dld/dld_spotter.py, modeling/dld/dld_inference.py, modeling/dld/dld_objective.py,
+    # modeling/dld/losses/loss_weights.py]
     dld = cfg.MODEL.DLD = CN()
     # The meta-architecture of teacher and student.
     dld.SPOTTER = "MaskRCNNSpotter"
-    # KEY VALUE pairs in which the student's config differs from the teacher's.
+    # KEY VALUE pairs in which the student's config differs from the teacher's. [modeling/dld/student_config.py]
     dld.STUDENT_OPTS = []
     # Whether there is a teacher; an exported model has none.
     dld.TEACHER = True
