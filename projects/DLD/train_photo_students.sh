@@ -59,7 +59,7 @@ few() {
     [[ -e "$students/start.pth" ]] || "$python" tools/swap_reader.py dld_spotter/pretrained/synthetic/model.pth \
         "$sources/recogniser_ctc.pth" "$students/start.pth"
     few=("${half[@]}" MODEL.WEIGHTS "$students/start.pth")
-    taught=(MODEL.DLD.TEACHER_WEIGHTS output/recipes/photos.pth MODEL.DLD.ETA_PYRAMID 0.6 MODEL.DLD.PYRAMID_WARMUP_ITERS 50)
+    taught=(MODEL.DLD.TEACHER_WEIGHTS output/recipes/photos.pth)
     for seed in 1 2; do
         train "few_alone_$seed" "${few[@]}" "${alone[@]}" SEED "$seed" DATASETS.TRAIN "('photos_few',)"
         train "few_skd_$seed" "${few[@]}" "${taught[@]}" SEED "$seed" \
