@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from dld_spotter.calibration import Calibration
 from dld_spotter.evaluation.calibration import JudgedWords, describe, fit_calibration, judge_words, reliability
 from dld_spotter.evaluation.protocol import ImageWords, Protocol, ReadWord, TruthWord
+from dld_spotter.runtime.settings import VERSION
 
 
 def box(x):
@@ -101,7 +102,7 @@ def test_the_command_describes_draws_and_fits(tmp_path, capsys):
         ]
         results.append({"file_name": f"img_{image}.jpg", "words": words})
     read.write_text(json.dumps(results))
-    settings = {"version": 1, "graphs": {}, "network": {}, "characters": "a"}
+    settings = {"version": VERSION, "graphs": {}, "network": {}, "characters": "a"}
     (tmp_path / "graphs.json").write_text(json.dumps(settings | {"options": {"TEST.TEXT.SCORE_POWERS": [0.3, 0.7]}}))
     arguments = ["--predictions", str(read), "--ground-truth", str(truth), "--calibration", str(tmp_path / "plot.png")]
     for _ in range(2):  # its own figure is replaced
