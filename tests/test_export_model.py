@@ -251,10 +251,20 @@ def test_a_folder_that_holds_files_is_overwritten_only_when_told(tool, run, tmp_
     command = ["--config-file", str(run[0]), "--weights", str(run[1]), "--output", str(tmp_path)]
     assert tool.main(command) == 1 and "--overwrite" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
-    (tmp_path / "graphs.json").write_text("{}")  # of another model's graphs
+    for name in ("graphs.json", "calibration.json"):  # of another model
+        (tmp_path / name).write_text("{}")
     assert tool.main([*command, "--overwrite"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "model.pth", "model.yaml"]
     assert (tmp_path / "README.md").read_text() == "my own"
+
+
+def test_a_calibration_comes_along(tool, tmp_path):
+    config, weights = write_run(tmp_path / "run")
+    (weights.parent / "calibration.json").write_text("{}")
+    command = ["--config-file", str(config), "--weights", str(weights), "--overwrite", "--output"]
+    for folder in (tmp_path / "out", weights.parent):
+        assert tool.main([*command, str(folder)]) == 0
+        assert (folder / "calibration.json").read_text() == "{}"
 
 
 def test_the_checkpoint_itself_is_never_replaced(tool, tmp_path, capsys):

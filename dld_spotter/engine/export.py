@@ -73,9 +73,11 @@ def export_model(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / GRAPHS_FILE).unlink(missing_ok=True)  # the graphs of an earlier export are not this model's
     torch.save({"model": kept}, path)
-    confidence = Path(weights).parent / calibration.FILE
-    if confidence.is_file():
+    confidence = Path(weights).resolve().parent / calibration.FILE
+    if confidence.is_file() and confidence.parent != folder:
         shutil.copy(confidence, folder)
+    elif confidence.parent != folder:
+        (folder / calibration.FILE).unlink(missing_ok=True)  # as the graphs
     cfg.MODEL.WEIGHTS = path.name
     if Path(cfg.MODEL.TEXT.CHARSET).is_file():
         cfg.MODEL.TEXT.CHARSET = "charset.txt"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from dld_spotter.calibration import Calibration, Thresholds
 from dld_spotter.data.charset import Charset
@@ -73,6 +74,7 @@ class GraphReader:
             lexicon_max_distance=settings["TEST.TEXT.LEXICON_MAX_DISTANCE"],
         )
         self.costs = ScaleCosts(tuple(network["scales"]), tuple(network["costs"])) if "scales" in network else None
+        self._own_threads = ThreadpoolController()
         self._anchors = [
             AnchorLevel(cell_anchors(level["sizes"], level["aspect_ratios"]), level["stride"], level["offset"])
             for level in network["anchors"]
@@ -117,7 +119,9 @@ class GraphReader:
     def read(self, images: Sequence[np.ndarray], scale: float | ScaleBound | None = None) -> list[TextResult]:
         """See ``Reader``; each image by itself."""
         check_scale(scale, self.costs)
-        return [self._read(image, scale) for image in images]
+        # NumPy's products are small, and its threads, which spin while they wait, would take the cores from the graphs.
+        with self._own_threads.limit(limits=1, user_api="blas"):
+            return [self._read(image, scale) for image in images]
 
     def _read(self, image: np.ndarray, asked: float | ScaleBound | None) -> TextResult:
         network = self.settings.network

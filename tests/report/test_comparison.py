@@ -215,7 +215,13 @@ def test_table(plan, measured, tmp_path):
     lines = text.splitlines()
     assert lines[0].startswith("**compared_toy, shorter side 96: 8 images, 24 words** (IoU > 0.5")
     head = lines[2].strip("| ").split(" | ")
-    assert head[:5] == ["method", "detection", "in true places", "end-to-end none", "end-to-end full"]
+    assert head[:5] == [
+        "method",
+        "detection",
+        "recognition on ground-truth boxes",
+        "end-to-end none",
+        "end-to-end full",
+    ]
     assert head[-3:] == ["end-to-end none: difference to bad", "end-to-end full: difference to bad", "paper"]
     good = lines[4].replace("\\|", "/").strip("| ").split(" | ")
     assert good[0] == "good (seed 1)" and good[1] == "100.0" and good[3] == "66.7"

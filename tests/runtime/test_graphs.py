@@ -11,6 +11,7 @@ import onnx
 import pytest
 import torch
 import toy
+from threadpoolctl import threadpool_info
 
 from dld_spotter import TextPredictor
 from dld_spotter.engine import graph_parts
@@ -195,3 +196,20 @@ def test_a_damaged_graph_is_one_sentence(exported, tmp_path):
     for runtime in ("onnx", "openvino"):
         with pytest.raises(ValueError, match=r"boxes\.onnx"):
             GraphReader.load(folder, runtime)
+
+
+def test_numpy_s_threads_do_not_compete_with_those_of_the_graphs(exported):
+    reader, seen = GraphReader.load(exported), []
+
+    def blas_threads():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    detector, before = reader.graphs["detector"], blas_threads()
+
+    def watched(**inputs):
+        seen.append(blas_threads())
+        return detector(**inputs)
+
+    reader.graphs = {**reader.graphs, "detector": watched}
+    reader.read([np.full((96, 128, 3), 90, np.uint8)])
+    assert before and seen == [[1] * len(before)] and blas_threads() == before

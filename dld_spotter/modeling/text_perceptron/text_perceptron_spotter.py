@@ -61,7 +61,7 @@ class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
         target_maker: draws the head's targets.
         limits: what counts as a word.
         predicted_fiducials: whether training recognises at predicted points, with a gradient, instead of true ones.
-        jitter: moves words that are recognised in their true places in training; None leaves them there.
+        jitter: moves words that are recognised at their ground-truth outlines in training; None leaves them there.
         reading_only: the training pass trains recognition in given places, and not detection.
         kwargs: as SegmentationSpotter.
     """

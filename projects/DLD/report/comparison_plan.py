@@ -31,7 +31,7 @@ import yaml
 
 FIGURES = {
     "detection": "detection",
-    "recognition": "in true places",
+    "recognition": "recognition on ground-truth boxes",
     "e2e_none": "end-to-end none",
     "e2e_lexicon": "end-to-end lexicon",
     "word_spotting_none": "spotting none",

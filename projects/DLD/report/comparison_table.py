@@ -9,10 +9,10 @@ from comparison_plan import FIGURES
 from dld_spotter.evaluation.bootstrap import LEVEL, Estimate
 
 _NOTES = f"""\
-Detection, end-to-end and spotting (words that a dictionary could hold) are harmonic means, "in true places" is the
-share of readable words read right where the annotation says they are, all in per cent. Brackets hold {LEVEL:.0%}
-bootstrap intervals over images; differences are paired, over the same images. They say what other images would
-change, not what another training would. GFLOPs are 10**9 multiply-adds an image at the chosen scales with the
+Detection, end-to-end and spotting (words that a dictionary could hold) are harmonic means, recognition on ground-truth
+boxes is the share of readable words read right where the annotation says they are, all in per cent. Brackets hold
+{LEVEL:.0%} bootstrap intervals over images; differences are paired, over the same images. They say what other images
+would change, not what another training would. GFLOPs are 10**9 multiply-adds an image at the chosen scales with the
 selector, for images with ten words; cost is relative to the first row; s/photo is the median of the model alone. The
 paper's figures are those of its own data and networks."""
 

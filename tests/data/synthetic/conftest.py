@@ -1,4 +1,4 @@
-"""Fonts, words and grounds for drawn scenes."""
+"""Fonts, words and grounds for synthetic scenes."""
 
 import numpy as np
 import pytest

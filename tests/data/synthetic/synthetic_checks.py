@@ -1,4 +1,4 @@
-"""What the tests of drawn scenes share: a font that needs no font files, and brute force over pixels."""
+"""What the tests of synthetic scenes share: a font that needs no font files, and brute force over pixels."""
 
 from pathlib import Path
 

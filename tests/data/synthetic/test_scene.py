@@ -1,4 +1,4 @@
-"""Whole drawn scenes: what is written in them, where, and in whose words."""
+"""Whole synthetic scenes: what is written in them, where, and in whose words."""
 
 from dataclasses import replace
 
