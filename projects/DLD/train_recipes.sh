@@ -6,6 +6,7 @@
 #   bash projects/DLD/train_recipes.sh                      all of it, on the CPU, in two processes
 #   PROCESSES=8 bash projects/DLD/train_recipes.sh          in so many; of each one thread
 #   bash projects/DLD/train_recipes.sh MODEL.DEVICE cuda    on one GPU; config options go to every training
+#   REHEARSAL=1 bash projects/DLD/train_recipes.sh          whether every step works: few scenes, two iterations each
 #
 # The backbone starts from the small text detector of PP-OCRv6, and the crop-based recogniser from its small recogniser;
 # the package rapidocr (Apache-2.0) holds both. Get them with
@@ -26,9 +27,17 @@ else
     processes="${PROCESSES:-2}"
 fi
 
+share=1
+small_fit=()
+if [[ "${REHEARSAL:-}" ]]; then
+    share=200
+    small_fit=(--limit 12 --iterations 10)
+    options+=(SOLVER.MAX_ITER 2 SOLVER.WARMUP_ITERS 1)
+fi
+
 draw() { # folder, split, style, seed, number of scenes; options
     [[ -e "$data/$1/scenes.json" ]] || "$python" tools/make_synthetic.py --sources "$sources" --output "$data/$1" \
-        --split "$2" --style "$3" --seed "$4" --count "$5" "${@:6}"
+        --split "$2" --style "$3" --seed "$4" --count "$(($5 / share))" "${@:6}"
 }
 
 train() { # recipe; number of processes
@@ -71,7 +80,7 @@ train student_recogniser 1
 train student_synthetic
 [[ -e output/recipes/selector/gamma0.3.pth ]] || "$python" tools/fit_selector.py --by spotting \
     --data-set synthetic_scenes_selector --limit 800 --iterations 1000 --gammas 0.05 0.1 0.2 0.3 \
-    --output output/recipes/selector --config-file configs/recipes/dld_synthetic.yaml "${options[@]}" \
+    "${small_fit[@]}" --output output/recipes/selector --config-file configs/recipes/dld_synthetic.yaml "${options[@]}" \
     MODEL.WEIGHTS output/recipes/student_synthetic/model_final.pth
 
 # The models of photos: photos and photos-dld. PHOTOS is a folder with icdar2015_train, icdar2003_train,
@@ -103,5 +112,5 @@ train photos_detector
 train photos_recogniser 1
 join output/recipes/photos_detector/model_final.pth output/recipes/photos_recogniser/model_final.pth photos
 [[ -e output/recipes/photos_selector/gamma0.3.pth ]] || "$python" tools/fit_selector.py --by spotting \
-    --data-set photos_selection --batch-size 1 --held-out 0.1 --gammas 0.1 0.3 --output output/recipes/photos_selector \
+    --data-set photos_selection --batch-size 1 --held-out 0.1 --gammas 0.1 0.3 "${small_fit[@]}" --output output/recipes/photos_selector \
     --config-file configs/recipes/photos_dld.yaml "${options[@]}" MODEL.WEIGHTS output/recipes/photos.pth
