@@ -62,7 +62,7 @@ def test_a_model_that_chooses_no_scale_cannot_be_asked_for_one(runtime):
 def test_threads_of_torch_are_the_process_s():
     before = torch.get_num_threads()
     try:
-        TextPredictor("synthetic-map-teacher", device="cpu", runtime="torch", threads=before + 1)
+        TextPredictor("paper-dld", device="cpu", runtime="torch", threads=before + 1)
         assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)

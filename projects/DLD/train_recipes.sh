@@ -61,10 +61,16 @@ draw pages_varied train varied 6 7000 --fonts "$sources/web_fonts"
 draw scenes_web_fonts train scenes 7 3000 --fonts "$sources/web_fonts"
 draw scenes_selector train scenes 8 2000 --fonts "$sources/web_fonts"
 
-# The spotter with the RoI-feature recogniser: synthetic-map-teacher.
+# The spotter with the RoI-feature recogniser, and its student: paper-dld. The training of the student goes on from a selector
+# that is fitted to what its teacher reads.
 for recipe in roi_recogniser_1 roi_spotter_1 roi_recogniser_2 roi_spotter_2 roi_recogniser_3 roi_spotter; do
     train "$recipe"
 done
+[[ -e output/recipes/roi_selector/gamma2.pth ]] || "$python" tools/fit_selector.py --data-set synthetic_scenes_selector \
+    --limit 320 --iterations 300 --gammas 2 "${small_fit[@]}" --output output/recipes/roi_selector \
+    --config-file configs/recipes/dld_roi_recogniser.yaml "${options[@]}" \
+    MODEL.WEIGHTS output/recipes/roi_spotter/model_final.pth
+train dld_roi_recogniser 1
 
 # The same detector with a crop-based recogniser: synthetic.
 with_crops=output/recipes/roi_spotter_with_crop_recogniser.pth

@@ -28,7 +28,7 @@ import sys
 for name in ("torch", "torchvision", "detectron2", "matplotlib", "scipy", "fvcore", "yacs"):
     sys.modules[name] = None
 from dld_spotter import TextPredictor
-(result,) = TextPredictor("synthetic-map-teacher", runtime="onnx")(sys.argv[1])
+(result,) = TextPredictor("paper-dld", runtime="onnx")(sys.argv[1])
 print(result.text)
 """
 
