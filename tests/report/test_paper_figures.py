@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import toy
+import yaml
 from comparison_plan import load_plan
 from failure_shares import SHARES, failure_shares, judge, share_parts
 from feature_figures import principal_components
@@ -164,6 +165,15 @@ def test_commands(trained, capsys):
     assert (trained / "out" / "grouped_methods_toy_DLD" / "1.jpg").is_file()
     code, text, _ = run(capsys, "gallery", *argv, "--rows", "Vanilla 0.5", "DLD", "--show", "lost")
     assert code == 0 and "of them: " in text
+
+
+def test_a_data_set_with_several_lexicons_is_drawn_once(trained, capsys):
+    plan = yaml.safe_load((trained / "plan.yaml").read_text(encoding="utf-8"))
+    plan["data_sets"].append({**plan["data_sets"][0], "lexicon": ""})
+    (trained / "two.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
+    argv = (trained / "two.yaml", "--readings", trained / "cache", "--output", trained / "out", "--resamples", 20)
+    code, text, _ = run(capsys, "gallery", *argv, "--rows", "Vanilla 0.5", "DLD", "--show", "lost")
+    assert code == 0 and text.count("Page with") == 1
 
 
 def test_features_command_agrees_with_the_driver(trained, capsys):

@@ -156,7 +156,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ValueError("--resamples, --limit, --most and --drawn must be 1 or more, --seed 0 or more.")
     plan, cache = load_plan(args.plan), ReadingCache(args.readings)
     run: Callable[[FigureData, argparse.Namespace], str] = args.run
-    for data_set in plan.data_sets:
+    # Figures are without a lexicon: entries that differ in it alone are one.
+    data_sets = {data_set.key: data_set for data_set in plan.data_sets}
+    for data_set in data_sets.values():
         data = FigureData(plan, data_set, cache, args.limit)
         rules = f"{_images(data)} images, {_words(data)} words; {data.protocol.describe()}; seed {args.seed}"
         print(f"**{data_set.key}** ({rules})\n\n{run(data, args)}\n")
