@@ -185,6 +185,9 @@ def find_ground_truth(path_or_name: str, layout: str | None) -> tuple[GroundTrut
     """The annotated words, and the paths of the lexicons that are known for them."""
     if os.path.exists(path_or_name) or os.path.splitext(path_or_name)[1] or os.sep in path_or_name:
         return read_ground_truth(path_or_name, layout), {}
+    from dld_spotter import registration  # noqa: F401 (first: says in one sentence when Detectron2 is missing)
+
+    # isort: split
     from detectron2.data import MetadataCatalog
 
     from dld_spotter.data.text_json import require_dataset

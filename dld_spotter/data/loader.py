@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -49,11 +50,11 @@ def build_text_train_loader(cfg: CN, mapper: Callable[[dict], dict] | None = Non
         start_iter=start_iter,
     )
     mapper = TextDatasetMapper(cfg, is_train=True) if mapper is None else mapper
-    _make_opencv_forkable(cfg.DATALOADER.NUM_WORKERS)
+    workers = _make_workers_possible(cfg.DATALOADER.NUM_WORKERS)
     return DataLoader(
         SeededDataset(DatasetFromList(records, copy=False), mapper, seed),
         batch_sampler=sampler,
-        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        num_workers=workers,
         collate_fn=trivial_batch_collator,
         worker_init_fn=worker_init_reset_seed,
         # Else the loader would draw from the global generator.
@@ -82,18 +83,18 @@ def build_text_test_loader(
     require_dataset(dataset_name)
     if mapper is None:
         mapper = TextDatasetMapper(cfg, is_train=False, keep_annotations=keep_annotations)
-    _make_opencv_forkable(cfg.DATALOADER.NUM_WORKERS)
+    workers = _make_workers_possible(cfg.DATALOADER.NUM_WORKERS)
     return build_detection_test_loader(
         DatasetCatalog.get(dataset_name),
         mapper=mapper,
         batch_size=batch_size,
-        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        num_workers=workers,
     )
 
 
 def build_record_loader(records: Sequence[dict], batches: Sequence[Sequence[int]], workers: int = 0) -> DataLoader:
     """A loader of these batches of indices, each a list of records; indexing ``records`` reads and maps an image."""
-    _make_opencv_forkable(workers)
+    workers = _make_workers_possible(workers)
     # A generator of its own: else the loader would draw from the global one.
     options: dict[str, Any] = {
         "batch_sampler": batches,
@@ -222,10 +223,13 @@ def random_state_of(key: tuple[int, ...]) -> Iterator[None]:
         torch.set_rng_state(torch_cpu)
 
 
-def _make_opencv_forkable(num_workers: int) -> None:
-    """Let workers be forked: they inherit one thread.
+def _make_workers_possible(asked: int) -> int:
+    """Let workers be forked, and say how many there shall be: at most one for each processor.
 
-    OpenCV's threads do not survive a fork, and a worker that sets their number waits for them for ever.
+    They inherit one thread of OpenCV's: its threads do not survive a fork, and a worker that sets their number waits
+    for them for ever. How many workers there are changes no sample.
     """
-    if num_workers > 0:
+    workers = min(asked, len(os.sched_getaffinity(0)))
+    if workers > 0:
         cv2.setNumThreads(1)
+    return workers

@@ -7,13 +7,13 @@ each process that loads them. Detectron2 then keeps the records serialised (abou
 them with the loader's workers.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 from collections.abc import Callable, Iterable
 from functools import partial
-
-from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from typing import TYPE_CHECKING
 
 from dld_spotter.data.charset import Charset
 from dld_spotter.data.problems import Problem, Problems
@@ -21,6 +21,9 @@ from dld_spotter.data.text_files import read_json
 from dld_spotter.data.text_validation import group_annotations, image_records, word_records
 from dld_spotter.data.text_writer import TextJsonWriter, write_text_json
 from dld_spotter.image_io import ImageError, read_image
+
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
 
 __all__ = [
     "Problem",
@@ -132,6 +135,8 @@ def register_text_json(name: str, json_file: str, image_root: str, lexicons: dic
     Raises:
         ValueError: the name is taken.
     """
+    from detectron2.data import DatasetCatalog, MetadataCatalog  # files are read and scored without Detectron2
+
     if name in DatasetCatalog:
         raise ValueError(f"data set '{name}' is registered already; choose another name.")
     DatasetCatalog.register(name, partial(load_text_json, json_file, image_root))
@@ -152,6 +157,8 @@ def register_custom(cfg: CfgNode) -> None:
     Raises:
         ValueError: an entry is not three strings, or its name occurs twice or belongs to a known split.
     """
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
     names = set()
     for entry in cfg.DATASETS.CUSTOM:
         if len(entry) != 3 or not all(isinstance(part, str) and part for part in entry):
@@ -171,6 +178,8 @@ def register_custom(cfg: CfgNode) -> None:
 
 def require_dataset(name: str) -> None:
     """Raise ValueError, with the known names and how to add one, if a data set is not registered."""
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
     if name in DatasetCatalog:
         return
     ours = sorted(n for n in DatasetCatalog.list() if MetadataCatalog.get(n).get("evaluator_type", "") == "text")

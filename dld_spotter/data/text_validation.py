@@ -5,8 +5,6 @@ import posixpath
 from collections.abc import Sequence
 from typing import Any
 
-from detectron2.structures import BoxMode
-
 from dld_spotter.data.annotation_checks import (
     clean_text,
     image_problem,
@@ -30,6 +28,7 @@ from dld_spotter.geometry import (
 __all__ = ["DONT_CARE", "Problem", "Problems", "group_annotations", "image_records", "word_records"]
 
 DONT_CARE = "###"
+XYXY_ABS = 0  # equal to Detectron2's BoxMode.XYXY_ABS; ground truths are read without Detectron2
 
 Place = tuple[str, int]  # file_name of the image, id of the annotation
 
@@ -192,7 +191,7 @@ def _word_record(annotation: dict, outline: list[float], text: str, ignore: bool
     word = {
         "id": annotation["id"],
         "bbox": [min(xs), min(ys), max(xs), max(ys)],
-        "bbox_mode": BoxMode.XYXY_ABS,
+        "bbox_mode": XYXY_ABS,
         "category_id": 0,
         "segmentation": [outline],
         "text": text,

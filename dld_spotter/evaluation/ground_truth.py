@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dld_spotter.data.text_json import load_text_json
 from dld_spotter.evaluation.icdar import image_key, image_keys, key_forms, read_word_files, to_path
 from dld_spotter.evaluation.protocol import DONT_CARE, ImageWords, ReadWord, TruthWord
 
@@ -175,8 +176,6 @@ def to_points(coordinates: Any) -> np.ndarray:
 
 
 def _from_json(path: Path) -> GroundTruth:
-    from dld_spotter.data.text_json import load_text_json  # loads Detectron2, which text files do without
-
     return truth_from_records(load_text_json(path, as_annotated=True), str(path))
 
 

@@ -3,11 +3,12 @@
 # worth where only 100 photos have labels. Each is 200 iterations of four photos, on the CPU, in one process. Results that are
 # there are kept, so that a second call goes on. Then projects/DLD/report/compare_methods.py reads with all of them.
 #
-#   PHOTOS=shared/data PP_OCR_MODELS=rapidocr_files/rapidocr/models bash projects/DLD/train_photo_students.sh [KEY VALUE ...]
+#   PHOTOS=photo_sets PP_OCR_MODELS=rapidocr_files/rapidocr/models bash projects/DLD/train_photo_students.sh [KEY VALUE ...]
 #
 # projects/DLD/train_recipes.sh says what PHOTOS and PP_OCR_MODELS are. PART=rows or PART=few does one half of the work.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+: "${PHOTOS:?set PHOTOS to a folder with icdar2015_train and icdar2003_train}"
 
 python="${PYTHON:-.venv/bin/python}"
 photos=datasets/photos
@@ -52,7 +53,8 @@ few() {
     ln -sfn "$(realpath "$PHOTOS/photos_without_text_labels/images")" "$photos/unlabelled"
     [[ -e "$photos/unlabelled_words.json" ]] || "$python" tools/label_photos.py --config-file photos --sure 0.8 \
         --doubtful 0.4 --input "$photos/unlabelled" --output "$photos/unlabelled_words.json"
-    [[ -e "$sources/recogniser_ctc.pth" ]] || "$python" tools/convert_pp_ocr.py "$PP_OCR_MODELS/PP-OCRv6_rec_small.onnx" \
+    [[ -e "$sources/recogniser_ctc.pth" ]] || "$python" tools/convert_pp_ocr.py \
+        "${PP_OCR_MODELS:?set PP_OCR_MODELS}/PP-OCRv6_rec_small.onnx" \
         "$sources/recogniser_ctc.pth" --source "rapidocr 3.10.0" --recogniser \
         --opts MODEL.TEXT.CHARSET printable95 MODEL.ROI_TEXT_HEAD.POOLER_RESOLUTION "(12, 32)" \
         MODEL.PIXEL_MEAN "[123.675, 116.28, 103.53]" MODEL.PIXEL_STD "[58.395, 57.12, 57.375]"

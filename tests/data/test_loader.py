@@ -3,8 +3,10 @@
 # ruff: noqa: NPY002 (Detectron2's augmentations draw from the global generator)
 
 import itertools
+import os
 import random
 import signal
+import warnings
 
 import cv2
 import numpy as np
@@ -129,6 +131,16 @@ def test_workers_change_nothing(toy_set):
     alone = take(build_text_train_loader(toy_cfg(toy_set)), 5)
     helped = take(build_text_train_loader(toy_cfg(toy_set, "DATALOADER.NUM_WORKERS", 2)), 5)
     assert_same_samples(flat(alone), flat(helped))
+
+
+def test_there_are_no_more_workers_than_processors(toy_set, monkeypatch):
+    cfg = toy_cfg(toy_set, "DATALOADER.NUM_WORKERS", 4)
+    for processors, workers in ((2, 2), (8, 4)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, processors=processors: set(range(processors)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # PyTorch warns of more
+            loaders = build_text_train_loader(cfg), build_text_test_loader(cfg, "loader_toy")
+        assert [loader.num_workers for loader in loaders] == [workers, workers]
 
 
 def test_processes_change_nothing(toy_set, monkeypatch):

@@ -1,6 +1,8 @@
 """tools/evaluate_json.py as a user calls it."""
 
 import json
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -42,6 +44,22 @@ def test_table_and_json(tool, files, capsys):
     assert report["counts"]["e2e_weak"] == {"correct": 2, "truths": 3, "detections": 2}
     assert report["protocols"]["word_spotting_weak"]["lexicon"] == "weak"
     assert (report["images"], report["detections_listed"]) == (2, 2)
+
+
+def test_our_json_is_scored_without_torch_and_detectron2(files):
+    corners = [0, 0, 20, 0, 20, 10, 0, 10]
+    image = {"file_name": "a.jpg", "height": 20, "width": 40}
+    truth = {"images": [{"id": 1, **image}]}
+    truth["annotations"] = [{"id": 1, "image_id": 1, "segmentation": [corners], "text": "Exit"}]
+    word = {"text": "exit", "score": 0.9, "polygon": [corners[i : i + 2] for i in range(0, 8, 2)]}
+    (files / "truth.json").write_text(json.dumps(truth))
+    (files / "read.json").write_text(json.dumps([{**image, "scale": 1, "words": [word]}]))
+    code = (
+        "import sys; sys.modules |= {'torch': None, 'detectron2': None}; from dld_spotter import cli; "
+        "cli.main(['evaluate', '--predictions', 'read.json', '--ground-truth', 'truth.json'])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=False, cwd=files, capture_output=True, text=True)
+    assert "1.0000" in run.stdout and not run.stderr
 
 
 def test_intervals_span_what_other_images_would_give(tool, files, capsys):

@@ -1,6 +1,8 @@
 """What the photos models learn from: no test photo, and no photo that is held out."""
 
 import json
+import os
+import subprocess
 
 import cv2
 import numpy as np
@@ -61,6 +63,14 @@ def test_no_recipe_trains_on_a_test_set_or_on_what_it_is_scored_with(recipe):
 def test_the_script_takes_the_word_crops_of_the_photos_that_are_trained_on():
     script = (toy.ROOT / "projects" / "DLD" / "train_recipes.sh").read_text(encoding="utf-8")
     assert script.count("head -n 3960") == 2, "of the texts and of the places"
+
+
+def test_the_students_say_which_photos_they_need():
+    environment = {name: value for name, value in os.environ.items() if name != "PHOTOS"}
+    script = toy.ROOT / "projects" / "DLD" / "train_photo_students.sh"
+    run = subprocess.run(["bash", script], check=False, env=environment, capture_output=True, text=True, timeout=60)
+    assert run.returncode != 0
+    assert "set PHOTOS" in run.stderr and "icdar2015_train" in run.stderr
 
 
 def test_crops_1_to_3960_are_of_photos_1_to_900(real_data):
