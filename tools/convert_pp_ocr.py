@@ -18,7 +18,7 @@ With --reader its convolutions alone, for ROI_TEXT_HEAD.NAME "CropTextHead", who
 
     python tools/convert_pp_ocr.py PP-OCRv6_rec_small.onnx reader.pth --source "rapidocr 3.10.0" --reader \\
         --opts MODEL.PIXEL_MEAN "[123.675, 116.28, 103.53]" MODEL.PIXEL_STD "[58.395, 57.12, 57.375]"
-    python tools/swap_reader.py dld_spotter/pretrained/synthetic-map-teacher/model.pth reader.pth spotter.pth
+    python tools/swap_reader.py dld_spotter/pretrained/synthetic/model.pth reader.pth spotter.pth
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def test_graphs_hold_no_weights_of_their_own(exported):
 def test_reading_needs_neither_torch_nor_detectron2():
     command = [sys.executable, "-c", WITHOUT_TORCH, str(SCENE)]
     run = subprocess.run(command, check=False, capture_output=True, text=True, cwd=toy.ROOT)
-    assert "curtseys" in run.stdout, run.stderr
+    assert "vaped" in run.stdout, run.stderr
 
 
 @pytest.mark.parametrize("precision", ["float32", "auto"])
