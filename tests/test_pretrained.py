@@ -49,8 +49,8 @@ def test_a_model_reads_scenes_it_never_saw(name):
             if not word["ignore"]:
                 total += 1
                 right += fold_case(word["text"], Protocol()) in read
-    # 60 to 63 of 80 words, scored 0.6 and above, when they were made; the reader on the detector's map 40.
-    least = 0.4 if name == "paper-dld" else 0.65
+    # 60 to 63 of 80 words, scored 0.6 and above, when they were made; the recogniser on the feature map 36.
+    least = 0.35 if name == "paper-dld" else 0.65
     assert total == 80 and right / total > least
 
 
