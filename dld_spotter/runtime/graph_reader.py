@@ -32,7 +32,8 @@ from dld_spotter.runtime.word_maps import MapSettings, word_features
 from dld_spotter.runtime.word_pictures import PictureSettings, word_pictures
 from dld_spotter.scale_costs import ScaleBound, ScaleCosts, check_scale
 
-WORDS_AT_ONCE = 32  # given to the recogniser, to bound its memory
+# Given to the recogniser at once. More take no less time, and the memory of a photo with many words for good.
+WORDS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
