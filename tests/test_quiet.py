@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
 import toy
 
+ENV = os.environ | {"PYTHONPATH": str(toy.ROOT), "CUDA_HOME": "/usr/local", "CUDA_VISIBLE_DEVICES": ""}
 SCRIPT = """
 import logging, warnings
 from dld_spotter import load_cfg
@@ -22,8 +24,16 @@ logging.getLogger("torch.fx._symbolic_trace").warning("another")
 """
 
 
+def errors(code):
+    """What Python writes to standard error as it runs the code."""
+    return subprocess.run([sys.executable, "-c", code], env=ENV, capture_output=True, text=True, check=True).stderr
+
+
+@pytest.mark.parametrize("module", ["dld_spotter.config", "dld_spotter.engine.weights_file", "dld_spotter.modeling"])
+def test_no_import_warns(module):
+    assert not errors(f"import {module}")
+
+
 def test_warnings_of_detectron2_are_silenced_and_no_others():
-    env = os.environ | {"PYTHONPATH": str(toy.ROOT), "CUDA_HOME": "/usr/local", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True, check=True)
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    assert len(lines) == 2 and "ours" in lines[0] and "another" in lines[1], done.stderr
+    lines = [line for line in errors(SCRIPT).splitlines() if line.strip()]
+    assert len(lines) == 2 and "ours" in lines[0] and "another" in lines[1], lines
