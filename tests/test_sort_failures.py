@@ -40,7 +40,7 @@ def test_failures(trained, capsys):
     code, text, _ = run(capsys, *argv)
     assert code == 0
     report = json.loads((folder / "failures.json").read_text())
-    assert text.startswith("2 images, 4 words; read in their true places by: ")
+    assert text.startswith("2 images, 4 words; recognised at their ground-truth boxes by: ")
     assert report["readers"] == [CHOSEN, STUDENT, TEACHER]
     assert list(report["counts"]) == list(KINDS)
     missed = [f for f in report["failures"] if f["truth"] is not None]
@@ -48,7 +48,8 @@ def test_failures(trained, capsys):
     assert all(f["in_true_place"].keys() == {CHOSEN, STUDENT, TEACHER} for f in missed)
     assert (folder / "failures.png").stat().st_size > 1000
     code, text, _ = run(capsys, *argv, "--limit", 1, "MODEL.DLD.TEACHER", "False")
-    assert code == 0 and text.startswith("1 images, 2 words; read in their true places by: chosen scale, student")
+    start = "1 images, 2 words; recognised at their ground-truth boxes by: chosen scale, student"
+    assert code == 0 and text.startswith(start)
 
 
 def test_failures_of_a_plain_spotter(trained, capsys):

@@ -7,9 +7,9 @@ logits are shifted, so that many gammas cost no more than one.
     python tools/fit_selector.py --config-file configs/DLD/DLD_R50.yaml --data-set totaltext_train \\
         --gammas 0.1 0.3 --output output/selector MODEL.WEIGHTS output/model_final.pth
 
-What a scale loses is how far the student's reading in true places is from the teacher's (L_acc of the paper), or with
---by spotting the share of words that it misses, misreads or makes up. The latter counts detection, too, needs no
-teacher, and is the one for a student with MODEL.PP_LCNET_READER.FULL_RESOLUTION.
+What a scale loses is how far the student's reading at ground-truth boxes is from the teacher's (L_acc of the paper),
+or with --by spotting the share of words that it misses, misreads or makes up. The latter counts detection, too, needs
+no teacher, and is the one for a student with MODEL.PP_LCNET_READER.FULL_RESOLUTION.
 
 MODEL.WEIGHTS: a DLD checkpoint, whose student keeps its weights, or a plain spotter's, which serves as student and
 teacher. MODEL.DLD.TEACHER_WEIGHTS: the teacher's own, for a student that was trained without one.

@@ -81,7 +81,7 @@ def draw_scenes(folder: Path) -> tuple[list[Path], list[Scene]]:
 
 
 def demo_cfg(config_file: ConfigFiles, folder: Path, opts: Sequence[str]) -> CfgNode:
-    """The config with the drawn scenes as a data set of the user's own."""
+    """The config with the synthetic scenes as a data set of the user's own."""
     cfg = load_cfg(config_file, opts)
     cfg.DATASETS.CUSTOM = [[DATASET, str(folder / "scenes"), str(folder / "scenes.json")]]
     cfg.OUTPUT_DIR = str(folder / "training")

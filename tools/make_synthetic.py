@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         faces, words = coverage.faces, coverage.words
     source = SceneSource(faces, words, args.split, style, args.seed, english)
     print(f"{len(faces)} fonts, {len(words)} words (of both splits)")
-    info = {"description": f"drawn scenes, style {args.style}, split {args.split}", "seed": args.seed}
+    info = {"description": f"synthetic scenes, style {args.style}, split {args.split}", "seed": args.seed}
     path = generate_scenes(source, args.output, range(args.first, args.first + args.count), args.workers, info)
     print(f"{path}: images in {args.output / 'images'}")
     print(f"their characters: MODEL.TEXT.CHARSET {write_charset(args.output, words, faces)}")

@@ -75,7 +75,8 @@ def write_report(report: FailureReport, folder: Path, drawn: int) -> None:
 def format_report(report: FailureReport) -> str:
     """The counts, each as a share of the cared-for words."""
     counts = {"read right": report.right, **report.counts()}
-    lines = [f"{report.images} images, {report.words} words; read in their true places by: {', '.join(report.readers)}"]
+    readers = ", ".join(report.readers)
+    lines = [f"{report.images} images, {report.words} words; recognised at their ground-truth boxes by: {readers}"]
     lines += [f"{kind:<16}{count:>7}{count / max(1, report.words):>8.1%}" for kind, count in counts.items()]
     outlined = sum(CHOSEN in f.right_in_true_place for f in report.failures if f.kind in ("selection", "recognition"))
     lines.append(f"Of selection and recognition, {outlined} were read right at the chosen scale where they truly are.")

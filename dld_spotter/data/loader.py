@@ -229,7 +229,9 @@ def _make_workers_possible(asked: int) -> int:
     They inherit one thread of OpenCV's: its threads do not survive a fork, and a worker that sets their number waits
     for them for ever. How many workers there are changes no sample.
     """
-    workers = min(asked, len(os.sched_getaffinity(0)))
+    # Those that this process may use, where the system tells.
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(asked, processors)
     if workers > 0:
         cv2.setNumThreads(1)
     return workers

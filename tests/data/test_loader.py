@@ -143,6 +143,12 @@ def test_there_are_no_more_workers_than_processors(toy_set, monkeypatch):
         assert [loader.num_workers for loader in loaders] == [workers, workers]
 
 
+def test_workers_where_the_system_tells_no_affinity(toy_set, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # macOS and Windows
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert build_text_train_loader(toy_cfg(toy_set, "DATALOADER.NUM_WORKERS", 4)).num_workers == 2
+
+
 def test_processes_change_nothing(toy_set, monkeypatch):
     cfg = toy_cfg(toy_set)
     alone = take(build_text_train_loader(cfg), 4)

@@ -1,4 +1,4 @@
-"""Drawn scenes: the ink of each word lies inside its own outline and nowhere else."""
+"""Synthetic scenes: the ink of each word lies inside its own outline and nowhere else."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""The presets of drawn scenes."""
+"""The presets of synthetic scenes."""
 
 from dataclasses import fields
 

@@ -1,4 +1,4 @@
-"""The strings of drawn scenes: what they are made of, and which split they belong to."""
+"""The strings of synthetic scenes: what they are made of, and which split they belong to."""
 
 import string
 
