@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 Mutate = Callable[[random.Random, bytes], bytes]
 
+LARGE_TREE = 10_000  # places of values
 TOKENS = [
     b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xff", b"\xe9", b"\xed\xa0\x80", b"\x1b[2J", b"\x85", b"\r", b"\n", b"\t",
     b" ", b",", b";",
@@ -131,7 +132,9 @@ def _change(rng: random.Random, root: list) -> None:
         if not _contains(other[other_key], holder):
             holder[key] = other[other_key]
     elif kind == 2 and isinstance(holder, list) and holder is not root:
-        holder[key:key] = [holder[key]] * rng.choice((1, 2, 10, 1200))
+        times = rng.choice((1, 2, 10, 1200))
+        # Repeated three times over, a tree would fill a file of which reading alone takes longer than a case may.
+        holder[key:key] = [holder[key]] * (times if len(places) < LARGE_TREE else 1)
     elif kind == 3:
         nested = holder[key]
         for _ in range(rng.choice((1, 2, 100))):
