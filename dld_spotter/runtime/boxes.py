@@ -111,11 +111,26 @@ def propose(
         decoded, best = clip(decoded[fine], size), best[fine]
         fine = has_area(decoded)
         decoded, best = decoded[fine], best[fine]
-        kept = suppress(decoded, flat[best], threshold)
-        boxes.append(decoded[kept])
-        scores.append(flat[best[kept]])
-    order = np.argsort(-np.concatenate(scores), kind="stable")[:after]
-    return np.concatenate(boxes)[order]
+        boxes.append(decoded)
+        scores.append(flat[best])
+    level = np.repeat(np.arange(len(boxes)), [len(of_level) for of_level in boxes])
+    return _best_of_levels(np.concatenate(boxes), np.concatenate(scores), level, after, threshold)
+
+
+def _best_of_levels(
+    boxes: np.ndarray, scores: np.ndarray, level: np.ndarray, count: int, threshold: float
+) -> np.ndarray:
+    """(N, 4) the best boxes that are left when they suppress others of their ``level`` (M,).
+
+    Only better boxes suppress: where enough of the best ones are left, the others need no look.
+    """
+    order = np.argsort(-scores, kind="stable")
+    for looked_at in (order[: 2 * count], order):
+        among = [looked_at[level[looked_at] == one] for one in np.unique(level)]
+        kept = np.concatenate([order[:0], *(some[suppress(boxes[some], scores[some], threshold)] for some in among)])
+        if len(kept) >= count:
+            break
+    return boxes[kept[np.argsort(-scores[kept], kind="stable")[:count]]]
 
 
 def detections(

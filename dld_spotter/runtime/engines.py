@@ -67,18 +67,24 @@ class OpenVinoGraph:
         path: of the ``.onnx`` file.
         threads: 0 for as many as the machine has.
         precision: "float32", or "auto" for what OpenVINO takes on this machine.
+        number: size of the first axis where it is known. OpenVINO plans better for shapes that it knows.
     """
 
-    def __init__(self, path: Path, threads: int = 0, precision: str = "float32"):
+    def __init__(self, path: Path, threads: int = 0, precision: str = "float32", number: int | None = None):
         import openvino
 
         core = openvino.Core()
+        model = core.read_model(os.fspath(path))
+        if number is not None:
+            shape = model.input(0).partial_shape
+            shape[0] = number
+            model.reshape(shape)
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads:
             config["INFERENCE_NUM_THREADS"] = threads
         if precision == "float32":
             config["INFERENCE_PRECISION_HINT"] = "f32"
-        self._model = core.compile_model(core.read_model(os.fspath(path)), "CPU", config)
+        self._model = core.compile_model(model, "CPU", config)
         _leave_signal_stack()
         self._request = self._model.create_infer_request()
         self._outputs = [output.get_any_name() for output in self._model.outputs]
@@ -92,7 +98,11 @@ _PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 
 def load_graphs(
-    files: Mapping[str, Path], runtime: str, precision: str = "float32", threads: int = 0
+    files: Mapping[str, Path],
+    runtime: str,
+    precision: str = "float32",
+    threads: int = 0,
+    numbers: Mapping[str, int] | None = None,
 ) -> dict[str, Graph]:
     """The graphs of a model.
 
@@ -101,6 +111,7 @@ def load_graphs(
         runtime: "onnx" or "openvino".
         precision: see ``OpenVinoGraph``; ONNX Runtime computes in float32.
         threads: 0 for as many as the machine has.
+        numbers: name -> ``number`` of ``OpenVinoGraph``, where it is known.
 
     Raises:
         ImportError: the runtime is not installed.
@@ -114,7 +125,7 @@ def load_graphs(
             if runtime == "onnx":
                 loaded[name] = OnnxGraph(path, threads)
             else:
-                loaded[name] = OpenVinoGraph(path, threads, precision)
+                loaded[name] = OpenVinoGraph(path, threads, precision, (numbers or {}).get(name))
         except ImportError as error:
             raise ImportError(
                 f"the runtime '{runtime}' needs {_PACKAGES[runtime]}: `pip install 'dld_spotter[{runtime}]'`."

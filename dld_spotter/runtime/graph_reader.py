@@ -32,8 +32,9 @@ from dld_spotter.runtime.word_maps import MapSettings, word_features
 from dld_spotter.runtime.word_pictures import PictureSettings, word_pictures
 from dld_spotter.scale_costs import ScaleBound, ScaleCosts, check_scale
 
-# Given to the recogniser at once. More take no less time, and the memory of a photo with many words for good.
-WORDS_AT_ONCE = 8
+# Given to the recogniser at once, filled up with empty ones, since OpenVINO plans anew for another number. More take
+# no less time, and their memory for good.
+WORDS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ class GraphReader:
         if least is not None:
             settings = replace(settings, options={**settings.options, "TEST.TEXT.SCORE_THRESHOLD": least})
         files = {name: settings.folder / file for name, file in settings.graphs.items()}
-        return cls(settings, load_graphs(files, runtime, precision, threads), calibration)
+        graphs = load_graphs(files, runtime, precision, threads, {"recogniser": WORDS_AT_ONCE})
+        return cls(settings, graphs, calibration)
 
     def read(self, images: Sequence[np.ndarray], scale: float | ScaleBound | None = None) -> list[TextResult]:
         """See ``Reader``; each image by itself."""
@@ -127,8 +129,7 @@ class GraphReader:
     def _read(self, image: np.ndarray, asked: float | ScaleBound | None) -> TextResult:
         network = self.settings.network
         height, width = image.shape[:2]
-        ordered = image[:, :, ::-1] if network["format"] == "RGB" else image
-        full = to_network(ordered, self.size, network["mean"], network["deviation"])
+        full = to_network(image, self.size, network["mean"], network["deviation"], network["format"])
         scale = choose_scale(full, self.settings, self.graphs, asked)
         seen = full if scale is None else rescale(full, scale)
         found = self._find(seen)
@@ -211,7 +212,10 @@ class GraphReader:
         scores: list[np.ndarray] = []
         columns: list[np.ndarray] = []
         for start in range(0, len(inputs), WORDS_AT_ONCE):
-            outputs = self.graphs["recogniser"](words=inputs[start : start + WORDS_AT_ONCE])
+            number = len(inputs[start : start + WORDS_AT_ONCE])
+            at_once = np.zeros((WORDS_AT_ONCE, *inputs.shape[1:]), np.float32)
+            at_once[:number] = inputs[start : start + WORDS_AT_ONCE]
+            outputs = {name: value[:number] for name, value in self.graphs["recogniser"](words=at_once).items()}
             if "log_probs" in outputs:
                 some, sure = ctc_texts(outputs["log_probs"], self.charset, self.settings.network["max_length"])
                 columns += list(outputs["log_probs"].copy())

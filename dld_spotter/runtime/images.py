@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from dld_spotter.network_size import NetworkSize
 
 DIVISOR = 32  # of the sides of a rescaled image
-BAND = 32  # positions that are made at once when an image is rescaled
+BAND = 16  # positions that are made at once when an image is rescaled
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,17 @@ class NetworkImage:
         return self.pixels.shape[1], self.pixels.shape[2]
 
 
-def to_network(image: np.ndarray, size: NetworkSize, mean: Sequence[float], deviation: Sequence[float]) -> NetworkImage:
+def to_network(
+    image: np.ndarray, size: NetworkSize, mean: Sequence[float], deviation: Sequence[float], channels: str = "BGR"
+) -> NetworkImage:
     """A photo as the network sees it.
 
     Args:
-        image: (H, W, 3) uint8, channels in the network's order.
+        image: (H, W, 3) uint8, BGR.
         size: of the network's input.
-        mean: of each channel.
+        mean: of each channel of the network.
         deviation: likewise.
+        channels: the network's order, "BGR" or "RGB".
     """
     rows, columns = size.resized(*image.shape[:2])
     if (rows, columns) != image.shape[:2]:
@@ -48,10 +52,12 @@ def to_network(image: np.ndarray, size: NetworkSize, mean: Sequence[float], devi
         whole = Image.fromarray(np.ascontiguousarray(image))
         image = np.asarray(whole.resize((columns, rows), Image.Resampling.BILINEAR))
     pixels = np.zeros((3, rows + -rows % size.step, columns + -columns % size.step), np.float32)
-    for channel in range(3):
-        shown = pixels[channel, :rows, :columns]
-        np.subtract(image[:, :, channel], np.float32(mean[channel]), out=shown)
-        shown /= np.float32(deviation[channel])
+    planes = cv2.split(image)
+    planes = planes[::-1] if channels == "RGB" else planes
+    for channel, result, middle, spread in zip(planes, pixels, mean, deviation, strict=True):
+        shown = result[:rows, :columns]
+        np.subtract(channel, np.float32(middle), out=shown)
+        shown /= np.float32(spread)
     return NetworkImage(pixels, (rows, columns))
 
 
@@ -63,16 +69,13 @@ def rescale(image: NetworkImage, scale: float) -> NetworkImage:
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
     pixels = np.zeros((3, rows + -rows % DIVISOR, columns + -columns % DIVISOR), np.float32)
     vertical, horizontal = _bands(height, rows), _bands(width, columns)
-
-    def resize(channel: int) -> None:
-        shrunk = np.empty((rows, width), np.float32)
+    # Threads of their own take longer: each product is small, and the graphs' threads still wait for work.
+    shrunk = np.empty((rows, width), np.float32)
+    for channel, result in zip(image.pixels, pixels, strict=True):
         for band in vertical:
-            np.matmul(band.weights, image.pixels[channel, band.source], out=shrunk[band.target])
+            np.matmul(band.weights, channel[band.source], out=shrunk[band.target])
         for band in horizontal:
-            np.matmul(shrunk[:, band.source], band.turned, out=pixels[channel, :rows, band.target])
-
-    with ThreadPoolExecutor(3) as threads:  # NumPy works beside other threads
-        list(threads.map(resize, range(3)))
+            np.matmul(shrunk[:, band.source], band.turned, out=result[:rows, band.target])
     size = max(1, round(image.size[0] * (rows / height))), max(1, round(image.size[1] * (columns / width)))
     return NetworkImage(pixels, size)
 
@@ -84,7 +87,11 @@ class _Band:
     target: slice
     source: slice
     weights: np.ndarray
-    turned: np.ndarray  # (S, T), laid out so that products are fast
+
+    @cached_property
+    def turned(self) -> np.ndarray:
+        """(S, T), laid out so that products are fast."""
+        return np.ascontiguousarray(self.weights.T)
 
 
 def _bands(before: int, after: int) -> list[_Band]:
@@ -95,18 +102,22 @@ def _bands(before: int, after: int) -> list[_Band]:
     """
     factor = before / after
     reach = max(factor, 1.0)
-    centre = (np.arange(after) + 0.5) * factor
+    position = np.arange(after)
+    centre = (position + 0.5) * factor
     first = np.maximum((centre - reach + 0.5).astype(int), 0)
     last = np.minimum((centre + reach + 0.5).astype(int), before)
-    bands = []
-    for start in range(0, after, BAND):
-        target = slice(start, min(start + BAND, after))
-        source = slice(int(first[target.start]), int(last[target.stop - 1]))
-        place = np.arange(source.start, source.stop) + 0.5
-        weights = np.maximum(1 - np.abs(place - centre[target, None]) / reach, 0)
-        weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-        bands.append(_Band(target, source, weights, np.ascontiguousarray(weights.T)))
-    return bands
+    tap = np.arange((last - first).max())
+    weight = np.maximum(1 - np.abs(first[:, None] + tap + 0.5 - centre[:, None]) / reach, 0)
+    weight *= tap < (last - first)[:, None]
+    weight /= weight.sum(axis=1, keepdims=True)
+    start, end = first[::BAND], last[np.minimum(np.arange(BAND, after + BAND, BAND), after) - 1]
+    among = (first - start[position // BAND])[:, None] + tap  # of its band's source; what lies behind weighs nothing
+    weights = np.zeros((after, among.max() + 1), np.float32)
+    np.put_along_axis(weights, among, weight, axis=1)
+    return [
+        _Band(slice(row, min(row + BAND, after)), slice(low, high), weights[row : row + BAND, : high - low])
+        for row, low, high in zip(range(0, after, BAND), start.tolist(), end.tolist(), strict=True)
+    ]
 
 
 def rescaled_factors(image: NetworkImage, scale: float) -> tuple[float, float]:

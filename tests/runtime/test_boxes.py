@@ -49,8 +49,9 @@ def test_suppression_keeps_the_best_of_each_heap():
     assert ours.suppress(heap[:0], np.zeros(0, np.float32), 0.5).tolist() == []
 
 
-@pytest.mark.parametrize(("before", "after"), [(1000, 1000), (40, 30)])
-def test_proposals_are_those_of_detectron2(before, after):
+# With a threshold of 0.01, the 20 best boxes suppress so many of each other that worse ones are looked at.
+@pytest.mark.parametrize(("before", "after", "threshold"), [(1000, 1000, 0.7), (40, 30, 0.7), (1000, 10, 0.01)])
+def test_proposals_are_those_of_detectron2(before, after, threshold):
     rng = np.random.default_rng(1)
     generator = DefaultAnchorGenerator(sizes=[[16.0], [40.0]], aspect_ratios=[[0.5, 1.0]], strides=[8, 16], offset=0.5)
     shapes = [(12, 16), (6, 8)]
@@ -64,7 +65,7 @@ def test_proposals_are_those_of_detectron2(before, after):
         transform.apply_deltas(torch.from_numpy(d).view(2, 4, *d.shape[1:]).permute(2, 3, 0, 1).reshape(-1, 4), a)[None]
         for d, a in zip(deltas, anchors, strict=True)
     ]
-    (theirs,) = find_top_rpn_proposals(decoded, flat_logits, [SIZE], 0.7, before, after, 0, False)
+    (theirs,) = find_top_rpn_proposals(decoded, flat_logits, [SIZE], threshold, before, after, 0, False)
     levels = [
         (
             x.transpose(1, 2, 0),
@@ -73,8 +74,14 @@ def test_proposals_are_those_of_detectron2(before, after):
         )
         for x, d, side, stride in zip(logits, deltas, (16, 40), (8, 16), strict=True)
     ]
-    found = ours.propose(levels, SIZE, before, after, 0.7, (1, 1, 1, 1))
+    found = ours.propose(levels, SIZE, before, after, threshold, (1, 1, 1, 1))
     np.testing.assert_allclose(found, theirs.proposal_boxes.tensor.numpy(), rtol=1e-5, atol=1e-4)
+
+
+def test_maps_without_a_finite_number_propose_nothing():
+    level = ours.AnchorLevel(ours.cell_anchors([16], [1.0]), 8, 0.5)
+    logits, deltas = np.full((2, 3, 1), np.nan, np.float32), np.zeros((2, 3, 4), np.float32)
+    assert ours.propose([(logits, deltas, level)], SIZE, 4, 4, 0.7, (1, 1, 1, 1)).shape == (0, 4)
 
 
 def test_detections_are_those_of_detectron2():

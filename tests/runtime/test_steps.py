@@ -56,6 +56,8 @@ def test_a_photo_is_normalised_and_padded():
     assert seen.padded == (32, 32) and seen.size == (10, 20)
     np.testing.assert_array_equal(seen.pixels[:, 0, 0], np.float32([4.5, 9, 13.5]))
     assert not seen.pixels[:, 10:].any() and not seen.pixels[:, :, 20:].any()
+    red_first = to_network(photo, NetworkSize(0, 100, 32), (1, 2, 3), (2, 2, 2), "RGB")
+    np.testing.assert_array_equal(red_first.pixels[:, 0, 0], np.float32([14.5, 9, 3.5]))
 
 
 def test_the_shown_part_of_a_map_is_never_empty():

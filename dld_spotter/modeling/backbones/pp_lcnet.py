@@ -38,9 +38,9 @@ def _convolution(
 
 def _largest_of_four(x: Tensor) -> Tensor:
     """(B, C, H, W) to (B, C, H - 1, W - 1): the maximum of each 2 x 2 positions."""
-    if torch.is_grad_enabled() and x.requires_grad:
+    if (torch.is_grad_enabled() and x.requires_grad) or torch.onnx.is_in_onnx_export():
         return F.max_pool2d(x, 2, stride=1)
-    # On a CPU a pooling that need not remember the places takes up to five times as long as this.
+    # On a CPU PyTorch's pooling that need not remember the places takes up to five times as long as this.
     x = torch.maximum(x[:, :, :-1], x[:, :, 1:])
     return torch.maximum(x[..., :-1], x[..., 1:])
 
