@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--input", nargs="+", metavar="FILE", help="photos (default: the sample scenes)")
     parser.add_argument("--clients", type=int, default=16, metavar="N", help="at once (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each turn (default: %(default)s)")
+    parser.add_argument("--plain-seconds", type=float, help="of the plain predictor's turns (default: as --seconds)")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="turns of each (default: %(default)s)")
     return parser
 
@@ -79,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         port = int(re.search(r":(\d+)/", service.stdout.readline())[1])
         read_plainly(predictor, photos, 3.0)  # warm
         turns = [
-            (read_plainly(predictor, photos, args.seconds), ask(service.pid, port, photos, args))
+            (read_plainly(predictor, photos, args.plain_seconds or args.seconds), ask(service.pid, port, photos, args))
             for _ in range(args.repeats)
         ]
     finally:
