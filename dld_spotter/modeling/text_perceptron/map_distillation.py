@@ -74,8 +74,8 @@ def area_distances(
         share = given.areas[_AREAS].repeat_interleave(4, dim=0)
         outline = resize_by_area(given.outline * share, size, on_map)
         outline = outline / resize_by_area(share, size, on_map).clamp(min=torch.finfo(torch.float32).tiny)
-        scale = outline.new_tensor([factors[1], factors[0]] * 6)[:, None, None]
-        wanted.append((_places(size, stride, outline.device) - scale * outline) / UNIT)
+        outline = torch.stack([factors[1] * outline[0::2], factors[0] * outline[1::2]], dim=1).flatten(0, 1)
+        wanted.append((_places(size, stride, outline.device) - outline) / UNIT)
         logits.append(maps.scores[index, :, : size[0], : size[1]])
         geometry.append(maps.geometry[index, :, : size[0], : size[1]])
     own, given_areas = _joined(logits), _joined(areas)

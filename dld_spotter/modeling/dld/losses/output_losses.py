@@ -47,11 +47,12 @@ def bernoulli_kl(logits: Tensor, probability: Tensor) -> Tensor:
             f"{tuple(probability.shape)}: give both the same options (MODEL.DLD.STUDENT_OPTS), or set "
             "MODEL.DLD.ETA_DETECTION to 0."
         )
-    logits, probability = logits.float(), probability.detach().float()
-    negative_entropy = torch.special.xlogy(probability, probability) + torch.special.xlog1py(
-        1 - probability, -probability
-    )
-    return F.binary_cross_entropy_with_logits(logits, probability, reduction="none") + negative_entropy
+    # Means of certain cells may be rounded to more than 1, which has no logarithm.
+    logits, probability = logits.float(), probability.detach().float().clamp(0, 1)
+    # Each class by itself: rounding errors of the many cells that are surely background would add up otherwise.
+    word = torch.special.xlogy(probability, probability) + probability * F.softplus(-logits)
+    background = torch.special.xlog1py(1 - probability, -probability) + (1 - probability) * F.softplus(logits)
+    return word + background
 
 
 def map_distance(logits: Tensor, probability: Tensor) -> Tensor:
