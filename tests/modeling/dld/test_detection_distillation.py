@@ -102,7 +102,9 @@ def test_backbones_and_maps_are_computed_once(recipe):
             getattr(spotter, name).register_forward_hook(hook)
     losses = losses_of(model, toy_batch((2, 1)), (0, 0))
     assert {"loss_kd_pyramid", "loss_skd_roi"} <= losses.keys()
-    assert sorted(passes) == sorted((part, name) for part in ("student", "teacher") for name in ("backbone", *HEADS[recipe]))
+    assert sorted(passes) == sorted(
+        (part, name) for part in ("student", "teacher") for name in ("backbone", *HEADS[recipe])
+    )
 
 
 def test_both_weights_count():

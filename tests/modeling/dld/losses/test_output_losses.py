@@ -90,7 +90,9 @@ def test_the_teacher_gets_no_gradient():
     outputs = [random(4, 4, seed=seed).requires_grad_() for seed in range(6)]
     own, given, boxes, wanted, logits, other = outputs
     weight = torch.rand(4, requires_grad=True)
-    loss = class_distance(own, given) + weighted_smooth_l1(boxes, wanted, weight) + map_distance(logits, other.sigmoid())
+    loss = (
+        class_distance(own, given) + weighted_smooth_l1(boxes, wanted, weight) + map_distance(logits, other.sigmoid())
+    )
     loss.backward()
     assert [output.grad is not None for output in outputs] == [True, False] * 3 and weight.grad is None
 
