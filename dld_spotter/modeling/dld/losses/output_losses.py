@@ -91,9 +91,7 @@ def resize_by_area(maps: Tensor, size: tuple[int, int], factors: tuple[float, fl
 def _shares(old: int, new: int, factor: float, device: torch.device) -> Tensor:
     """(new, old): how much of each new cell's length every old cell has."""
     border = torch.arange(old + 1, dtype=torch.float32, device=device)
-    inner = border[1:-1]
-    first, last = border[:1] - torch.inf, border[-1:] + torch.inf
-    start, end = torch.cat([first, inner]), torch.cat([inner, last])
+    border[-1] = torch.inf
     edges = torch.arange(new + 1, dtype=torch.float32, device=device) / factor
-    shared = (torch.minimum(end, edges[1:, None]) - torch.maximum(start, edges[:-1, None])).clamp(min=0)
+    shared = (torch.minimum(border[1:], edges[1:, None]) - torch.maximum(border[:-1], edges[:-1, None])).clamp(min=0)
     return shared / shared.sum(dim=1, keepdim=True)

@@ -36,7 +36,7 @@ def test_classes_by_hand():
 
 
 def test_boxes_by_hand():
-    student, teacher, weight, beta = 2 * random(6, 4), 2 * random(6, 4, seed=1), torch.rand(6), 0.7
+    student, teacher, weight, beta = 2 * random(6, 4), 2 * random(6, 4, seed=1), random(6, seed=2).sigmoid(), 0.7
     total = 0.0
     for place, channel in np.ndindex(6, 4):
         error = abs(student[place, channel] - teacher[place, channel]).item()
@@ -89,7 +89,7 @@ def test_nothing_to_compare_is_zero_with_a_gradient():
 def test_the_teacher_gets_no_gradient():
     outputs = [random(4, 4, seed=seed).requires_grad_() for seed in range(6)]
     own, given, boxes, wanted, logits, other = outputs
-    weight = torch.rand(4, requires_grad=True)
+    weight = random(4, seed=6).sigmoid().requires_grad_()
     loss = (
         class_distance(own, given) + weighted_smooth_l1(boxes, wanted, weight) + map_distance(logits, other.sigmoid())
     )
@@ -144,6 +144,6 @@ def test_autocast_takes_no_precision():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(resize_by_area(maps, (20, 30), (0.5, 0.5)), exact)
         loss = map_distance(logits.bfloat16(), exact[0].sigmoid())
-        boxes = weighted_smooth_l1(logits.bfloat16(), logits, torch.rand(20))
+        boxes = weighted_smooth_l1(logits.bfloat16(), logits, random(20).sigmoid())
         classes = class_distance(logits.bfloat16(), logits.bfloat16())
     assert {loss.dtype, boxes.dtype, classes.dtype} == {torch.float32}
