@@ -91,7 +91,7 @@ def resize_by_area(maps: Tensor, size: tuple[int, int], factors: tuple[float, fl
 def _shares(old: int, new: int, factor: float, device: torch.device) -> Tensor:
     """(new, old): how much of each new cell's length every old cell has."""
     border = torch.arange(old + 1, dtype=torch.float32, device=device)
-    border[-1] = torch.inf
+    border[-1].fill_(torch.inf)
     edges = torch.arange(new + 1, dtype=torch.float32, device=device) / factor
     shared = (torch.minimum(border[1:], edges[1:, None]) - torch.maximum(border[:-1], edges[:-1, None])).clamp(min=0)
     return shared / shared.sum(dim=1, keepdim=True)
