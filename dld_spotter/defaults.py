@@ -179,6 +179,8 @@ def _add_distillation(cfg: CN) -> None:
     dld.ETA_PYRAMID = 0.0
     # Iterations over which ETA_PYRAMID grows from 0.
     dld.PYRAMID_WARMUP_ITERS = 500
+    # The detector's outputs, what it says of the teacher's regions or in its maps (after Chen et al., NeurIPS 2017).
+    dld.ETA_DETECTION = 0.0
     # The teacher's pyramid: "none" (that of the full resolution), or "learned" (fused with that of half of it), for
     # which MODEL.WEIGHTS is a checkpoint of META_ARCHITECTURE "PyramidFusionTrainer".
     # [modeling/dld/losses/pyramid_fusion.py]

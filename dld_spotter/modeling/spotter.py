@@ -81,7 +81,8 @@ class Spotter(nn.Module, ABC):
         Args:
             images: normalised and padded.
             targets: of each image.
-            features: those of ``PyramidSpotter.pyramid``, if they are there already.
+            features: those of ``PyramidSpotter.pyramid`` or ``DetectionOutputSpotter.detector_features``, if they are
+                there already.
 
         Returns:
             weighted losses of detection, means over the images; and (R, C, rows, columns) features of the readable

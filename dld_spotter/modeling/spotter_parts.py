@@ -5,7 +5,7 @@ Shapes: R words over the whole batch, N positions of the context or of the image
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from detectron2.structures import ImageList, Instances
 from torch import Tensor
@@ -70,7 +70,7 @@ class Pyramid:
 
 @runtime_checkable
 class PyramidSpotter(Protocol):
-    """Has a feature pyramid. The distillation of detection asks for it."""
+    """Has a feature pyramid. The distillation of the pyramid asks for it."""
 
     def pyramid(self, images: ImageList) -> Pyramid:
         """The feature maps of all levels.
@@ -81,6 +81,42 @@ class PyramidSpotter(Protocol):
 
     def features_of(self, levels: Mapping[int, Tensor]) -> Mapping[str, Tensor]:
         """What ``detection_losses`` goes on from, made of other maps in the place of ``Pyramid.levels``."""
+
+
+@runtime_checkable
+class DetectionOutputSpotter(Protocol):
+    """Says what it detects in a way that can be compared across resolutions, as the distillation of detection asks.
+
+    A teacher answers ``detector_outputs``; a student compares itself in ``detection_distances``.
+    """
+
+    def detector_features(
+        self, images: ImageList, features: Mapping[str, Tensor] | None = None
+    ) -> Mapping[str, Tensor]:
+        """What ``Spotter.detection_losses`` and the methods below go on from, so that nothing is computed twice.
+
+        Args:
+            images: normalised and padded.
+            features: those of ``PyramidSpotter.pyramid``, if they are there already.
+        """
+
+    def detector_outputs(self, images: ImageList, features: Mapping[str, Tensor]) -> Sequence[Any]:
+        """What a teacher, in evaluation mode, detects in each image; of what kind is up to the spotter."""
+
+    def detection_distances(
+        self, images: ImageList, features: Mapping[str, Tensor], taught: Sequence[Any]
+    ) -> dict[str, Tensor]:
+        """How far the student is from what the teacher's ``detector_outputs`` say.
+
+        Args:
+            images: those of the teacher, maybe rescaled (see ``rescaling.scale_factors``).
+            features: the student's ``detector_features``.
+            taught: one entry an image, without gradient.
+
+        Returns:
+            distances by name, 0 for a student that equals its teacher at the scale 1. Without a word they stay in the
+            graph.
+        """
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,17 @@ CONFIGS = {
     "perceptron": (("TextPerceptron_R50.yaml", "Light.yaml"),),
     "mango": (("MANGO_R50.yaml", "Light.yaml"),),
     "distilled": ("MaskRCNNSpotter_Light.yaml", "MODEL.META_ARCHITECTURE", "DLDSpotter"),
+    **{
+        f"distilled detection of {name}": (
+            ("DLD/" + recipe, "DLD/Light.yaml"),
+            *("MODEL.DLD.ETA_DETECTION", 1.0, "MODEL.DLD.SELECTION", "random"),
+        )
+        for name, recipe in (
+            ("words", "DLD_R50.yaml"),
+            ("perceptron", "TextPerceptron_DLD_R50.yaml"),
+            ("mango", "MANGO_DLD_R50.yaml"),
+        )
+    },
 }
 
 

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 import torch
+import toy
+from detectron2.modeling import build_model
 from detectron2.utils.events import EventStorage
 from helpers.placeless_tensors import PlacelessTensors
 from helpers.toy_dld import build
@@ -66,6 +68,15 @@ def test_a_step_of_reading_copies_no_numbers():
     with CopiedNumbers() as watch, EventStorage():
         sum(model(batch).values()).backward()
     assert watch.calls == []
+
+
+@pytest.mark.parametrize("recipe", ["DLD", "TextPerceptron_DLD", "MANGO_DLD"])
+def test_distilling_detection_copies_no_numbers(recipe):
+    options = ("MODEL.DLD.ETA_DETECTION", 1.0, "MODEL.DLD.SELECTION", "random")
+    model = build_model(toy.tiny_cfg(*options, config=toy.light(recipe))).train()
+    with CopiedNumbers() as watch, EventStorage():
+        assert any("_kd_" in name for name in model(toy_batch((2, 0, 1))))
+    assert [call for call in watch.calls if "distillation" in call or "output_losses" in call] == []
 
 
 def test_parameters_and_buffers_move_together():

@@ -3,7 +3,6 @@
 Shapes: B images, k candidate scales, R words over the whole batch, T decoding steps, V characters and special tokens.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -29,9 +28,10 @@ from dld_spotter.modeling.dld.selector.scale_costs import CandidateScales
 from dld_spotter.modeling.dld.selector.selector_log import ScaleChoice, log_choice
 from dld_spotter.modeling.dld.selector.selector_network import build_resolution_selector
 from dld_spotter.modeling.dld.student_config import student_cfg
+from dld_spotter.modeling.dld.teacher_pass import TeacherPass, detector_of, pyramid_of, run_teacher
 from dld_spotter.modeling.dld.training_batch import TrainingBatch, evaluating, global_counts, group_by
 from dld_spotter.modeling.spotter import RecognitionOutput, Spotter, readable_words
-from dld_spotter.modeling.spotter_parts import AttentionMapSpotter, PyramidSpotter, require
+from dld_spotter.modeling.spotter_parts import AttentionMapSpotter
 from dld_spotter.scale_costs import NO_SELECTOR, ScaleBound, ScaleCosts
 
 
@@ -129,11 +129,14 @@ class DLDSpotter(nn.Module):
         else:
             self.objective.check(self.student, self.teacher, None)
         batch = TrainingBatch.from_records(batched_inputs, self.student, self.device)
-        teacher_output, teacher_pyramid = self._run_teacher(batch)
+        weights = self.objective.weights
+        recognizes = self.trains_selector or weights.distils_recognition
+        taught = run_teacher(self.teacher, batch, weights, recognizes, self.fusion)
+        teacher_output = taught.recognition
         chosen, losses = self._choose_scales(batch, teacher_output)
-        student_output, order, student_losses = self._train_student(batch, chosen, teacher_pyramid)
+        student_output, order, student_losses = self._train_student(batch, chosen, taught)
         losses |= student_losses
-        if self.teacher is not None and teacher_output is not None and self.objective.weights.distils_recognition:
+        if self.teacher is not None and teacher_output is not None and weights.distils_recognition:
             compared = student_output, teacher_output.words(order)
             losses |= self.objective.distiller(self.student, self.teacher, *compared, batch.num_words)
         return losses
@@ -146,27 +149,6 @@ class DLDSpotter(nn.Module):
         weights = self.student.adapt_weights(weights)
         parts = ("student",) if self.teacher is None else ("student", "teacher")
         return {f"{part}.{name}": value for part in parts for name, value in weights.items()} | fusion
-
-    @torch.no_grad()
-    def _run_teacher(self, batch: TrainingBatch) -> tuple[RecognitionOutput | None, Mapping[int, Tensor] | None]:
-        """The teacher's recognition, and the levels of its pyramid; None for what no loss asks for."""
-        weights, teacher = self.objective.weights, self.teacher
-        output, levels, features = None, None, None
-        if weights.distils_pyramid:
-            pyramid = self._pyramid_of(teacher).pyramid(batch.images)
-            levels, features = pyramid.levels, pyramid.features
-            if self.fusion is not None:
-                low = self._pyramid_of(teacher).pyramid(rescale_images(batch.images, 0.5)).levels
-                levels = {**levels, **self.fusion(levels, low, batch.images.image_sizes)}
-        if teacher is not None and (self.trains_selector or weights.distils_recognition):
-            output = teacher.read(batch.images, batch.words, features)
-            if weights.distils_attention and isinstance(teacher, AttentionMapSpotter):
-                output = replace(output, attention=teacher.attention_maps(batch.images, batch.words, features))
-        return output, levels
-
-    @staticmethod
-    def _pyramid_of(spotter: Spotter | None) -> PyramidSpotter:
-        return require(spotter, PyramidSpotter, "set MODEL.DLD.ETA_PYRAMID to 0")  # type: ignore[type-abstract]
 
     def _choose_scales(
         self, batch: TrainingBatch, teacher_output: RecognitionOutput | None
@@ -214,28 +196,35 @@ class DLDSpotter(nn.Module):
         return output.logits.unflatten(0, (k, num_words)), output.valid[:num_words]
 
     def _train_student(
-        self, batch: TrainingBatch, chosen: list[int], teacher_pyramid: Mapping[int, Tensor] | None
+        self, batch: TrainingBatch, chosen: list[int], taught: TeacherPass
     ) -> tuple[RecognitionOutput, Tensor, dict[str, Tensor]]:
-        """L_det and L_rec, and the losses of the pyramid: images of one scale together.
+        """L_det and L_rec, and the losses of distilling detection: images of one scale together.
 
         Returns:
             the output of all words, group after group; the index of each of them in the batch; the losses.
         """
         losses: dict[str, Tensor] = {}
+        weights = self.objective.weights
         roi, attention, order = [], [], []
         for index, group in group_by(chosen):
             images, scale = select_images(batch.images, group, self.objective.pad_multiple), self.scales[index]
             rescaled = rescale_images(images, scale)
             targets = rescale_words([batch.targets[i] for i in group], images, rescaled, scale)
             features = None
-            if teacher_pyramid is not None or self.objective.weights.distils_attention:
-                own = self._pyramid_of(self.student).pyramid(rescaled)
+            if taught.pyramid is not None or weights.distils_attention:
+                own = pyramid_of(self.student).pyramid(rescaled)
                 features = own.features
+            if taught.detection is not None:
+                features = detector_of(self.student).detector_features(rescaled, features)
             group_losses, group_roi = self.student.detection_losses(rescaled, targets, features)
-            if teacher_pyramid is not None:
-                loss = pyramid_loss(own.levels, teacher_pyramid, scale, images.image_sizes, group)
+            if taught.pyramid is not None:
+                loss = pyramid_loss(own.levels, taught.pyramid, scale, images.image_sizes, group)
                 group_losses["loss_kd_pyramid"] = self.objective.pyramid_weight() * loss
-            if self.objective.weights.distils_attention and isinstance(self.student, AttentionMapSpotter):
+            if taught.detection is not None and features is not None:
+                given = [taught.detection[i] for i in group]
+                for name, loss in detector_of(self.student).detection_distances(rescaled, features, given).items():
+                    group_losses[f"loss_kd_{name}"] = weights.lambda_skd * weights.eta_detection * loss
+            if weights.distils_attention and isinstance(self.student, AttentionMapSpotter):
                 words = rescale_words([batch.words[i] for i in group], images, rescaled, scale)
                 attention.append(self.student.attention_maps(rescaled, words, features))
             for name, loss in group_losses.items():

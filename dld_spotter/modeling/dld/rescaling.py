@@ -52,6 +52,11 @@ def rescale_images(images: ImageList, scale: float, divisor: int = 32) -> ImageL
     return RescaledImages(tensor, sizes, images, factors)
 
 
+def scale_factors(images: ImageList) -> tuple[float, float]:
+    """On height and width, from the batch that images were made of; 1 for images that were not rescaled."""
+    return images.factors if isinstance(images, RescaledImages) else (1.0, 1.0)
+
+
 def rescale_words(words: Sequence[Instances], images: ImageList, rescaled: ImageList, scale: float) -> list[Instances]:
     """The targets of ``images`` in the pixels of ``rescaled``; other fields are shared.
 

@@ -3,9 +3,13 @@
 Shapes: B images, H, W of the feature map, S cells a side of the grid, R words, M cells a word, L character slots.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from dld_spotter.modeling.mango.mango_target_maker import MapTargets
 
 # Weight of the grid's cells that hold words against those that do not. The method's public code has 1, but then the few
 # cells with words long stay below MODEL.MANGO.GRID_THRESHOLD, and nothing is found.
@@ -43,6 +47,22 @@ def grid_loss(logits: Tensor, target: Tensor, counted: Tensor, positive_weight: 
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     loss = loss * (1 + (positive_weight - 1) * target)
     return torch.where(counted, loss, 0.0).sum() / counted.sum().clamp(min=1)
+
+
+def place_losses(
+    line_logits: Tensor, grid_logits: Tensor, valid: Tensor, targets: Sequence[MapTargets]
+) -> dict[str, Tensor]:
+    """Losses of the centre lines and of the grid, by name.
+
+    Args:
+        line_logits: (B, H, W).
+        grid_logits: (B, S * S).
+        valid: (B, H, W) bool, outside of padding.
+        targets: of each image.
+    """
+    centre_line, line_counted, cells, cells_counted = (torch.stack(maps) for maps in zip(*targets, strict=True))
+    line_loss = centre_line_loss(line_logits, centre_line, line_counted & valid)
+    return {"loss_centre_line": line_loss, "loss_grid": grid_loss(grid_logits, cells, cells_counted)}
 
 
 def dice_sums(attention: Tensor, masks: Tensor, counted: Tensor) -> Tensor:

@@ -19,12 +19,14 @@ from torch import Tensor, nn
 
 from dld_spotter.data.charset import PAD
 from dld_spotter.modeling.backbones.fpn_features import map_size
+from dld_spotter.modeling.dld.rescaling import scale_factors
 from dld_spotter.modeling.mango.grid import MapGeometry, map_geometry, sample_at_cells
 from dld_spotter.modeling.mango.mango_config import check_mango_config
+from dld_spotter.modeling.mango.mango_distillation import PlaceOutputs, place_distances, place_outputs
 from dld_spotter.modeling.mango.mango_heads import CentreLineHead, GridHead
-from dld_spotter.modeling.mango.mango_losses import centre_line_loss, dice_loss, grid_loss, no_gradient
+from dld_spotter.modeling.mango.mango_losses import dice_loss, no_gradient, place_losses
 from dld_spotter.modeling.mango.mango_post_processing import LocatedWords, WordLocator, predictions
-from dld_spotter.modeling.mango.mango_target_maker import MapTargets, ReadCells, TargetMaker, cells_without_targets
+from dld_spotter.modeling.mango.mango_target_maker import ReadCells, TargetMaker, cells_without_targets
 from dld_spotter.modeling.mango.mask_attention import Attended, AttentionMaps, MaskAttention
 from dld_spotter.modeling.mango.parallel_recogniser import ParallelRecogniser
 from dld_spotter.modeling.mango.slot_sequences import likeliest_sequences, read_greedily, vote
@@ -122,7 +124,8 @@ class MANGO(SegmentationSpotter):
         maps, words = [entry[0] for entry in prepared], [entry[1] for entry in prepared]
         feature = self.feature_map(images) if features is None else features[self.in_feature]
         geometry = map_geometry((height, width), images.image_sizes, stride, feature.device)
-        losses = self._map_losses(feature, geometry, maps)
+        line_logits, grid_logits = self._place_logits(feature, geometry, features)
+        losses = place_losses(line_logits, grid_logits, geometry.valid, maps)
         attention_maps = self.attention.maps(feature, geometry, not self.pretrain_attention)
         attended = self.attention(attention_maps, words, learn_characters=self.attention_weight > 0)
         losses |= self._attention_losses(attended)
@@ -130,12 +133,35 @@ class MANGO(SegmentationSpotter):
             losses["loss_grid"] = losses["loss_grid"] + no_gradient(self.attention)
         return losses, self._as_roi(attended)
 
-    def _map_losses(self, feature: Tensor, geometry: MapGeometry, targets: Sequence[MapTargets]) -> dict[str, Tensor]:
-        centre_line, line_counted, cells, cells_counted = (torch.stack(maps) for maps in zip(*targets, strict=True))
-        line_logits = self.centre_line(feature)
-        grid_logits = self.grid(sample_at_cells(feature, geometry.extent, self.target_maker.grid_size))
-        line_loss = centre_line_loss(line_logits, centre_line, line_counted & geometry.valid)
-        return {"loss_centre_line": line_loss, "loss_grid": grid_loss(grid_logits, cells, cells_counted)}
+    def _place_logits(
+        self, feature: Tensor, geometry: MapGeometry, features: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, H, W) centre lines and (B, S * S) grid, unless ``detector_features`` asked for them before."""
+        if features is not None and "grid" in features:
+            return features["centre_line"], features["grid"]
+        cells = sample_at_cells(feature, geometry.extent, self.target_maker.grid_size)
+        return self.centre_line(feature), self.grid(cells)
+
+    def detector_features(
+        self, images: ImageList, features: Mapping[str, Tensor] | None = None
+    ) -> Mapping[str, Tensor]:
+        """See ``DetectionOutputSpotter``; the logits of places among them."""
+        feature = self.feature_map(images) if features is None else features[self.in_feature]
+        geometry = map_geometry(map_size(feature), images.image_sizes, self.target_maker.stride, feature.device)
+        centre_line, grid = self._place_logits(feature, geometry)
+        return {self.in_feature: feature, "centre_line": centre_line, "grid": grid}
+
+    def detector_outputs(self, images: ImageList, features: Mapping[str, Tensor]) -> list[PlaceOutputs]:
+        """See ``DetectionOutputSpotter``."""
+        logits = features["centre_line"], features["grid"]
+        return place_outputs(*logits, images.image_sizes, self.target_maker.stride)
+
+    def detection_distances(
+        self, images: ImageList, features: Mapping[str, Tensor], taught: Sequence[PlaceOutputs]
+    ) -> dict[str, Tensor]:
+        """See ``DetectionOutputSpotter``."""
+        logits = features["centre_line"], features["grid"]
+        return place_distances(*logits, images.image_sizes, self.target_maker.stride, scale_factors(images), taught)
 
     def _attention_losses(self, attended: Sequence[Attended]) -> dict[str, Tensor]:
         losses = {}

@@ -1,6 +1,6 @@
 """The base spotter of the DLD paper: Mask R-CNN with a recognition branch on the stride-4 map."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -14,6 +14,7 @@ from dld_spotter.modeling.acceleration.shape_bucketing import pad_images
 from dld_spotter.modeling.acceleration.specialized_convolutions import specialize_convolutions
 from dld_spotter.modeling.backbones.fpn_features import single_feature_map
 from dld_spotter.modeling.mask_rcnn.dont_care_regions import TextRPN
+from dld_spotter.modeling.mask_rcnn.region_distillation import RegionOutputs, region_distances, region_outputs
 from dld_spotter.modeling.mask_rcnn.roi_heads import TextROIHeads
 from dld_spotter.modeling.recognition.feature_source import FeatureSource
 from dld_spotter.modeling.recognition.roi_feature_recogniser import AttentionTextHead
@@ -152,6 +153,23 @@ class MaskRCNNSpotter(GeneralizedRCNN, TextHeadSpotter):
     def features_of(self, levels: Mapping[int, Tensor]) -> Mapping[str, Tensor]:
         """See ``PyramidSpotter``."""
         return {f"p{level}": maps for level, maps in levels.items()}
+
+    def detector_features(
+        self, images: ImageList, features: Mapping[str, Tensor] | None = None
+    ) -> Mapping[str, Tensor]:
+        """See ``DetectionOutputSpotter``."""
+        return self.backbone(images.tensor) if features is None else features
+
+    def detector_outputs(self, images: ImageList, features: Mapping[str, Tensor]) -> list[RegionOutputs]:
+        """See ``DetectionOutputSpotter``."""
+        proposals, _ = self.proposal_generator(images, features, None)
+        return region_outputs(self.roi_heads, features, proposals)
+
+    def detection_distances(
+        self, images: ImageList, features: Mapping[str, Tensor], taught: Sequence[RegionOutputs]
+    ) -> dict[str, Tensor]:
+        """See ``DetectionOutputSpotter``."""
+        return region_distances(self.roi_heads, images, features, taught)
 
     def pool(self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None) -> Tensor:
         """See ``Spotter.pool``."""

@@ -83,6 +83,16 @@ class TextROIHeads(StandardROIHeads):
         words = self.jitter(readable_words(targets))
         return losses, self.text_head.pool_words(self.source(images, features), words)
 
+    def box_outputs(self, features: Mapping[str, Tensor], boxes: list[Boxes]) -> tuple[Tensor, Tensor]:
+        """(N, K + 1) logits of the classes, background last, and (N, 4 K) deltas, of the boxes of all images."""
+        maps = [features[name] for name in self.box_in_features]
+        return self.box_predictor(self.box_head(self.box_pooler(maps, boxes)))
+
+    def mask_logits(self, features: Mapping[str, Tensor], boxes: list[Boxes]) -> Tensor:
+        """(N, K, M, M) logits of the masks in the boxes of all images."""
+        maps = [features[name] for name in self.mask_in_features]
+        return self.mask_head.layers(self.mask_pooler(maps, boxes))
+
     def label_and_sample_proposals(self, proposals: list[Instances], targets: list[Instances]) -> list[Instances]:
         """As the parent, for the words that count; then background proposals over don't-care regions are left out."""
         words, ignored = split_ignored(targets)

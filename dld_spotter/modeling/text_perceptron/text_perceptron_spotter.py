@@ -3,7 +3,7 @@
 Shapes: B images, N words, F fiducial points.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dld_spotter.data.charset import PAD
 from dld_spotter.modeling.backbones.fpn_features import FeatureMap, map_size
+from dld_spotter.modeling.dld.rescaling import scale_factors
 from dld_spotter.modeling.recognition.roi_feature_recogniser import build_text_head, text_head_input
 from dld_spotter.modeling.recognition.text_head_spotter import TextHeadSpotter
 from dld_spotter.modeling.recognition.word_jitter import WordJitter, pool_jittered
@@ -24,6 +25,7 @@ from dld_spotter.modeling.spotter import readable_words
 from dld_spotter.modeling.spotter_parts import Workload
 from dld_spotter.modeling.text_perceptron.fiducial_recogniser import FiducialTextHead, to_fiducials
 from dld_spotter.modeling.text_perceptron.fiducials import AreaCells, mean_by_word, predicted_fiducials
+from dld_spotter.modeling.text_perceptron.map_distillation import AreaOutputs, area_distances, area_outputs
 from dld_spotter.modeling.text_perceptron.order_aware_head import OrderAwareHead, SegmentationMaps, label_areas
 from dld_spotter.modeling.text_perceptron.text_perceptron_config import check_text_perceptron_config
 from dld_spotter.modeling.text_perceptron.text_perceptron_losses import PerceptronLosses
@@ -132,13 +134,37 @@ class TextPerceptron(SegmentationSpotter, TextHeadSpotter):
         if self.reading_only:
             return {}, pool_jittered(self, images, targets, self.jitter, features)
         feature = self.feature_map(images) if features is None else features[self.in_feature]
-        predicted = self.head(feature)
+        predicted = self._maps(feature, features)
         maps = self.target_maker(targets, map_size(feature), self.stride)
         if self.predicted_fiducials:
             fiducials = self._predict_places(predicted, maps, targets)
         else:
             fiducials = self.text_head.true_fiducials(self.jitter(readable_words(targets)))
         return self.losses(predicted, maps), self.text_head.pooler(FeatureMap(feature), fiducials)
+
+    def _maps(self, feature: Tensor, features: Mapping[str, Tensor] | None) -> SegmentationMaps:
+        """What the head says, unless ``detector_features`` asked it before."""
+        if features is None or "scores" not in features:
+            return self.head(feature)
+        return SegmentationMaps(features["scores"], features["geometry"])
+
+    def detector_features(
+        self, images: ImageList, features: Mapping[str, Tensor] | None = None
+    ) -> Mapping[str, Tensor]:
+        """See ``DetectionOutputSpotter``; the head's maps among them."""
+        feature = self.feature_map(images) if features is None else features[self.in_feature]
+        return {self.in_feature: feature, **self.head(feature)._asdict()}
+
+    def detector_outputs(self, images: ImageList, features: Mapping[str, Tensor]) -> list[AreaOutputs]:
+        """See ``DetectionOutputSpotter``."""
+        return area_outputs(self._maps(features[self.in_feature], features), images.image_sizes, self.stride)
+
+    def detection_distances(
+        self, images: ImageList, features: Mapping[str, Tensor], taught: Sequence[AreaOutputs]
+    ) -> dict[str, Tensor]:
+        """See ``DetectionOutputSpotter``."""
+        maps = self._maps(features[self.in_feature], features)
+        return area_distances(maps, images.image_sizes, self.stride, scale_factors(images), taught)
 
     def pool(self, images: ImageList, words: list[Instances], features: Mapping[str, Tensor] | None = None) -> Tensor:
         """See ``Spotter.pool``."""

@@ -20,6 +20,7 @@ class DistillationWeights(NamedTuple):
     eta_attention: float = 0.0
     eta_affinity: float = 0.0
     eta_pyramid: float = 0.0
+    eta_detection: float = 0.0
     lambda_selector: float = 1.0
     lambda_skd: float = 1.0
 
@@ -32,7 +33,7 @@ class DistillationWeights(NamedTuple):
     @property
     def distils_recognition(self) -> bool:
         """Whether a loss compares how words are recognised."""
-        compared = self._replace(gamma=0, lambda_selector=0, lambda_skd=0, eta_pyramid=0)
+        compared = self._replace(gamma=0, lambda_selector=0, lambda_skd=0, eta_pyramid=0, eta_detection=0)
         return self.lambda_skd > 0 and any(weight > 0 for weight in compared)
 
     @property
@@ -44,3 +45,8 @@ class DistillationWeights(NamedTuple):
     def distils_pyramid(self) -> bool:
         """Whether a loss compares the detectors' feature maps."""
         return self.lambda_skd > 0 and self.eta_pyramid > 0
+
+    @property
+    def distils_detection(self) -> bool:
+        """Whether a loss compares the detectors' outputs."""
+        return self.lambda_skd > 0 and self.eta_detection > 0
