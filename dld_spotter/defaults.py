@@ -175,10 +175,9 @@ def _add_distillation(cfg: CN) -> None:
     dld.ETA_ATTENTION = 0.0
     # Likewise the affinity of attended features within a word.
     dld.ETA_AFFINITY = 0.0
-    # The detector's feature pyramid, aligned across resolutions (Qi et al., CVPR 2021; their alpha * tau is 0.6).
+    # The detector's feature pyramid, aligned across resolutions (Qi et al., CVPR 2021; their alpha * tau is 0.6). The
+    # weight grows from 0 within SOLVER.WARMUP_ITERS.
     dld.ETA_PYRAMID = 0.0
-    # Iterations over which ETA_PYRAMID grows from 0.
-    dld.PYRAMID_WARMUP_ITERS = 500
     # The detector's outputs, what it says of the teacher's regions or in its maps (after Chen et al., NeurIPS 2017).
     dld.ETA_DETECTION = 0.0
     # The teacher's pyramid: "none" (that of the full resolution), or "learned" (fused with that of half of it), for

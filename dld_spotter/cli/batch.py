@@ -13,7 +13,7 @@ from typing import Any
 
 from dld_spotter.batch.batch_job import BatchJob, JobReport
 from dld_spotter.batch.ray_engine import ActorOptions, RayEngine, connect, make_predictor
-from dld_spotter.batch.shard_files import FORMATS
+from dld_spotter.batch.shard_files import FAILURES, FORMATS
 from dld_spotter.batch.work_items import list_items
 from dld_spotter.command_line import PhotoArgumentParser
 from dld_spotter.pretrained import DEFAULT_MODEL
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None, description: str | None = None) -> i
     read = report.photos - report.done_before
     speed = f" in {report.seconds:.1f} s ({read / report.seconds:.2f} photos/s)" if read else ""
     before = f"; {report.done_before} were read before" if report.done_before else ""
-    print(f"{read} photos{speed}{before}; {report.failures} failures, in {args.output}/failures.jsonl.")
+    print(f"{read} photos{speed}{before}; {report.failures} failures, in {Path(args.output) / FAILURES}.")
     return int(report.failures > 0)
 
 

@@ -39,7 +39,7 @@ mkdir -p "$students" "$sources"
 rows() {
     train half_alone "${half[@]}" "${alone[@]}"
     train half_skd "${half[@]}"
-    train half_skd_detection "${half[@]}" MODEL.DLD.ETA_PYRAMID 0.6 MODEL.DLD.PYRAMID_WARMUP_ITERS 50
+    train half_skd_detection "${half[@]}" MODEL.DLD.ETA_PYRAMID 0.6
     train any_alone "${alone[@]}"
     train any_skd
     fit any_alone

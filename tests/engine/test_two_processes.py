@@ -27,7 +27,6 @@ def histories(tmp_path_factory):
     distilled = (
         *("MODEL.DLD.SCALES", (0.5, 1.0), "MODEL.RESOLUTION_SELECTOR.NORM", "FrozenBN"),
         *(part for name in rivals for part in (f"MODEL.DLD.ETA_{name}", 1.0)),
-        *("MODEL.DLD.PYRAMID_WARMUP_ITERS", 2),
     )
     configs = {
         "words": engine_toy.toy_cfg(folder / "words", *OPTIONS, **options),

@@ -40,7 +40,7 @@ class DLDObjective:
             distiller=RecognitionDistiller(weights, dld.NUM_SEQUENCES),
             accuracy_target=dld.ACCURACY_TARGET,
             temperature=dld.TEMPERATURE,
-            pyramid_warmup=dld.PYRAMID_WARMUP_ITERS,
+            pyramid_warmup=cfg.SOLVER.WARMUP_ITERS,
             pad_multiple=cfg.MODEL.PAD_MULTIPLE or 32,
         )
 

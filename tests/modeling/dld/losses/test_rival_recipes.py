@@ -56,7 +56,7 @@ def test_one_step_of_each_recipe(name, words_per_image):
 
 
 def test_the_pyramid_s_weight_grows_from_zero_and_features_are_computed_once(monkeypatch):
-    model = build_model(toy.tiny_cfg("MODEL.DLD.PYRAMID_WARMUP_ITERS", 100, config=toy.light("Qi"))).train()
+    model = build_model(toy.tiny_cfg("SOLVER.WARMUP_ITERS", 100, config=toy.light("Qi"))).train()
     passes = []
     model.student.backbone.register_forward_hook(lambda *_: passes.append("student"))
     model.teacher.backbone.register_forward_hook(lambda *_: passes.append("teacher"))
