@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -85,7 +86,6 @@ class OpenVinoGraph:
         if precision == "float32":
             config["INFERENCE_PRECISION_HINT"] = "f32"
         self._model = core.compile_model(model, "CPU", config)
-        _leave_signal_stack()
         self._request = self._model.create_infer_request()
         self._outputs = [output.get_any_name() for output in self._model.outputs]
 
@@ -119,13 +119,13 @@ def load_graphs(
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is '{precision}'; use one of {', '.join(PRECISIONS)}.")
-    loaded: dict[str, Graph] = {}
-    for name, path in files.items():
+
+    def load(name: str) -> Graph:
+        path = files[name]
         try:
             if runtime == "onnx":
-                loaded[name] = OnnxGraph(path, threads)
-            else:
-                loaded[name] = OpenVinoGraph(path, threads, precision, (numbers or {}).get(name))
+                return OnnxGraph(path, threads)
+            return OpenVinoGraph(path, threads, precision, (numbers or {}).get(name))
         except ImportError as error:
             raise ImportError(
                 f"the runtime '{runtime}' needs {_PACKAGES[runtime]}: `pip install 'dld_spotter[{runtime}]'`."
@@ -135,4 +135,10 @@ def load_graphs(
             raise ValueError(
                 f"{path} cannot be read as a graph ({reason}); update {_PACKAGES[runtime]}, or export the model again."
             ) from error
+
+    # Half of the time until the first photo is OpenVINO's planning, which one thread does for each graph.
+    with ThreadPoolExecutor(max(1, len(files))) as pool:
+        loaded = dict(zip(files, pool.map(load, files), strict=True))
+    if runtime == "openvino":
+        _leave_signal_stack()
     return loaded
