@@ -79,9 +79,9 @@ class ReadingCache:
     """A folder of JSON files, each with the readings of one model on one data set.
 
     A file is found again as long as nothing has changed that the readings depend on: the config's MODEL and INPUT as
-    far as they differ from the defaults, so that a new option makes no old file useless, the content of the weights,
-    the data set's annotations, the number of images. The code and its defaults are not among it: after a change of
-    them, choose another folder.
+    far as they differ from the defaults, so that a new option makes no old file useless, which words are given out, the
+    content of the weights, the data set's annotations, the number of images. The code and its defaults are not among
+    it: after a change of them, choose another folder.
 
     Args:
         folder: is made when the first file is written.
@@ -96,7 +96,8 @@ class ReadingCache:
         Raises:
             FileNotFoundError: there are no weights at MODEL.WEIGHTS.
         """
-        digest = hashlib.sha256(f"{_VERSION} {data_set} {limit} {cfg.TEST.DETECTIONS_PER_IMAGE}".encode())
+        given_out = cfg.TEST.DETECTIONS_PER_IMAGE, cfg.TEST.TEXT.SCORE_THRESHOLD, tuple(cfg.TEST.TEXT.SCORE_POWERS)
+        digest = hashlib.sha256(f"{_VERSION} {data_set} {limit} {given_out}".encode())
         defaults, given = _options(load_cfg()), _options(cfg)
         given["MODEL.WEIGHTS"] = defaults["MODEL.WEIGHTS"]  # their content counts, not their name
         digest.update(repr(sorted(given.items() - defaults.items())).encode())

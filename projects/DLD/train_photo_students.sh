@@ -5,7 +5,7 @@
 #
 #   PHOTOS=photo_sets PP_OCR_MODELS=rapidocr_files/rapidocr/models bash projects/DLD/train_photo_students.sh [KEY VALUE ...]
 #
-# projects/DLD/train_recipes.sh says what PHOTOS and PP_OCR_MODELS are. PART=rows or PART=few does one half of the work.
+# projects/DLD/train_recipes.sh says what PHOTOS and PP_OCR_MODELS are. PART=rows, PART=detection or PART=few does a part of the work.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 : "${PHOTOS:?set PHOTOS to a folder with icdar2015_train and icdar2003_train}"
@@ -39,11 +39,22 @@ mkdir -p "$students" "$sources"
 rows() {
     train half_alone "${half[@]}" "${alone[@]}"
     train half_skd "${half[@]}"
-    train half_skd_detection "${half[@]}" MODEL.DLD.ETA_PYRAMID 0.6
+    train half_skd_pyramid "${half[@]}" MODEL.DLD.ETA_PYRAMID 0.6
     train any_alone "${alone[@]}"
     train any_skd
     fit any_alone
     fit any_skd
+}
+
+# What the distillation of the detector's outputs adds to SKD, at two scales and with two seeds.
+detection() {
+    for seed in 1 2; do
+        for scale in 0.5 0.3; do
+            at=(MODEL.DLD.SCALES "($scale,)" MODEL.DLD.COSTS "($scale,)" SEED "$seed")
+            train "skd_${scale}_$seed" "${at[@]}"
+            train "skd_and_detection_${scale}_$seed" "${at[@]}" MODEL.DLD.ETA_DETECTION 1.0
+        done
+    done
 }
 
 # The teacher reads the photos without labels: words that it is sure of, and regions that do not count. The students start from
@@ -70,6 +81,6 @@ few() {
 }
 
 case "${PART:-}" in
-    "") rows && few ;;
+    "") rows && detection && few ;;
     *) "$PART" ;;
 esac

@@ -148,6 +148,17 @@ def test_a_new_option_makes_no_old_reading_useless(plan, measured, tmp_path):
     assert cache.path(older, data_set.name, None, "a") != plain
 
 
+@pytest.mark.parametrize(("key", "value"), [("SCORE_THRESHOLD", 0.123), ("SCORE_POWERS", [0.5, 0.25])])
+def test_words_are_read_again_where_other_ones_are_given_out(key, value, plan, measured, tmp_path):
+    compare(plan, ReadingCache(tmp_path / "cache"))  # registers the data set
+    cache, data_set = ReadingCache(tmp_path), plan.data_sets[0]
+    cfg = comparison.row_config(plan.rows[0], data_set).clone()
+    plain = cache.path(cfg, data_set.name, None, "a")
+    cfg.defrost()
+    cfg.TEST.TEXT[key] = value
+    assert cache.path(cfg, data_set.name, None, "a") != plain
+
+
 def test_a_run_that_died_goes_on(plan, measured, tmp_path, monkeypatch):
     cache, whole = ReadingCache(tmp_path / "cache"), comparison.measure_readings
 
@@ -186,10 +197,11 @@ def test_rows_with_different_rules_are_refused(plan, measured, tmp_path):
         compare(plan, ReadingCache(tmp_path / "cache"))
 
 
-def test_the_same_readings_are_scored_with_another_least_score(plan, measured, tmp_path):
+def test_another_least_score_is_another_reading(plan, measured, tmp_path):
+    """A model gives out no words scored lower, so that its readings with one least score lack words of a lower one."""
     plan.data_sets.append(dataclasses.replace(plan.data_sets[0], min_score=1.0))
     everything, nothing = compare(plan, ReadingCache(tmp_path / "cache"))
-    assert len(measured) == 3
+    assert len(measured) == 6
     assert nothing.protocol == everything.protocol.replace("score >= 0", "score >= 1")
     assert row(everything, "good (seed 1)").figures["detection"].value > 0
     assert row(nothing, "good (seed 1)").figures["detection"].value == 0
