@@ -88,6 +88,8 @@ def measure(command: Sequence[str], photos: int, results: Path) -> Turn:
     if process.returncode or seen[-1][1] != photos:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}, {seen[-1][1]} of {photos} photos read")
     (start, first), (end, last) = next(entry for entry in seen if 4 * entry[1] >= photos), seen[-1]
+    if first == last:
+        raise SystemExit(f"all {photos} photos came at once: take more photos, or a smaller --shard-size")
     return Turn((last - first) / (end - start), photos / whole)
 
 

@@ -32,3 +32,9 @@ def test_photos_without_results_are_an_error(tmp_path):
         benchmark.measure(["models"], 5, tmp_path)
     with pytest.raises(SystemExit, match="ended with 2, 0 of 4"):
         benchmark.measure(["read", "--no-such-option"], 4, tmp_path / "elsewhere")
+
+
+def test_results_that_come_at_once_have_no_rate(tmp_path):
+    (tmp_path / "words.jsonl").write_text("{}\n" * 4)
+    with pytest.raises(SystemExit, match="all 4 photos came at once"):
+        benchmark.measure(["models"], 4, tmp_path)
