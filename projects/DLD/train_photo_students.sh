@@ -38,7 +38,7 @@ mkdir -p "$students" "$sources"
 
 rows() {
     train half_alone "${half[@]}" "${alone[@]}"
-    train half_skd "${half[@]}"
+    train skd_0.5_1 "${half[@]}"
     train half_skd_pyramid "${half[@]}" MODEL.DLD.ETA_PYRAMID 0.6
     train any_alone "${alone[@]}"
     train any_skd

@@ -49,7 +49,6 @@ def test_suppression_keeps_the_best_of_each_heap():
     assert ours.suppress(heap[:0], np.zeros(0, np.float32), 0.5).tolist() == []
 
 
-# With a threshold of 0.01, the 20 best boxes suppress so many of each other that worse ones are looked at.
 @pytest.mark.parametrize(("before", "after", "threshold"), [(1000, 1000, 0.7), (40, 30, 0.7), (1000, 10, 0.01)])
 def test_proposals_are_those_of_detectron2(before, after, threshold):
     rng = np.random.default_rng(1)
@@ -76,6 +75,16 @@ def test_proposals_are_those_of_detectron2(before, after, threshold):
     ]
     found = ours.propose(levels, SIZE, before, after, threshold, (1, 1, 1, 1))
     np.testing.assert_allclose(found, theirs.proposal_boxes.tensor.numpy(), rtol=1e-5, atol=1e-4)
+
+
+def test_worse_boxes_are_looked_at_where_the_best_ones_suppress_each_other():
+    """Eight anchors of a row move to the first one's place; the two after them are worse, and lie by themselves."""
+    level = ours.AnchorLevel(np.float32([[-8, -8, 8, 8]]), 8, 1.0)
+    logits = np.float32([10, 9, 8, 7, 6, 5, 4, 3, 2, 1]).reshape(1, 10, 1)
+    deltas = np.zeros((1, 10, 4), np.float32)
+    deltas[0, :8, 0] = -np.arange(8) * 8 / 16
+    found = ours.propose([(logits, deltas, level)], (16, 96), 10, 3, 0.7, (1, 1, 1, 1))
+    assert found.tolist() == [[0, 0, 16, 16], [64, 0, 80, 16], [72, 0, 88, 16]]
 
 
 def test_maps_without_a_finite_number_propose_nothing():
