@@ -81,6 +81,10 @@ few() {
 }
 
 case "${PART:-}" in
-    "") rows && detection && few ;;
+    "")
+        rows
+        detection
+        few
+        ;;
     *) "$PART" ;;
 esac

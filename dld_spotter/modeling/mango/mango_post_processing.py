@@ -44,7 +44,8 @@ class WordLocator:
     Attributes:
         grid_size: S.
         stride: pixels of the network's input a map position.
-        min_pixels: map positions of the smallest centre line that counts.
+        min_pixels: map positions of the smallest centre line that counts. The authors ask for 9, which most words of a
+            small image do not have.
         score_threshold: words that are less certain are left out (MODEL.ROI_HEADS.SCORE_THRESH_TEST).
     """
 
@@ -52,7 +53,7 @@ class WordLocator:
     stride: int
     centre_line_threshold: float = 0.5
     grid_threshold: float = 0.5
-    min_pixels: int = 9
+    min_pixels: int = 2
     score_threshold: float = 0.5
     outline: str = "rectangle"
 

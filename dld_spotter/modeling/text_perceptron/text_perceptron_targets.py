@@ -59,7 +59,9 @@ class TargetMaker:
         end_ratio, min_end_length: length of the strips at a word's ends: share of its shortest side (the authors have
             0.35 for CTW1500), least pixels (they have 3; below the stride of 4 some strips have no cell).
         boundary_ratio, boundary_thickness: likewise the thickness of the boundary, with both limits (for CTW1500 0.15;
-            they have 3 pixels at least; thinner than the stride of 4, the boundary has gaps).
+            they have 3 pixels at least; thinner than the stride of 4, the boundary has gaps). Half of it lies within
+            the word. What the least thickness adds lies beyond it, where the authors' lies half within: a word that is
+            two cells high would keep no centre, and without one it cannot be found.
         background_ratio: rho of ``keep_background``.
     """
 
@@ -93,11 +95,11 @@ class TargetMaker:
         outlines = self.order(polygons.tensor)
         ignored = torch.cat([words.gt_ignore for words in targets]) | ~outlines.usable
 
-        end_length, thickness = self._measure(outlines)
-        word, row, column = _cells_nearby(outlines.points, thickness / 2, size, stride)
+        end_length, reach = self._measure(outlines)
+        word, row, column = _cells_nearby(outlines.points, reach[:, 0], size, stride)
         place = (torch.stack([column, row], dim=1) + 0.5) * stride
         inside, offsets = _scan(outlines.points[word], place)
-        area, geometry = _describe(outlines, word, place, inside, offsets, end_length, thickness / 2)
+        area, geometry = _describe(outlines, word, place, inside, offsets, end_length, reach)
         cell = (image[word] * size[0] + row) * size[1] + column
 
         shape = (len(targets), *size)
@@ -112,7 +114,7 @@ class TargetMaker:
         )
 
     def _measure(self, outlines: OrderedOutlines) -> tuple[Tensor, Tensor]:
-        """(N,) length of the strips at the ends, and thickness of the boundary, in pixels."""
+        """Pixels: (N,) length of the strips at the ends; (N, 2) how far a boundary reaches beyond and within."""
         sides = (outlines.points.roll(-1, dims=1) - outlines.points).norm(dim=2)
         top, bottom = _chains(outlines)
         corners = outlines.corners()
@@ -125,7 +127,9 @@ class TargetMaker:
             ]
         ).amin(dim=0)
         end_length = (self.end_ratio * shortest.clamp(min=_LEAST_SIDE)).clamp(min=self.min_end_length)
-        return end_length, (self.boundary_ratio * shortest).clamp(*self.boundary_thickness)
+        least, most = self.boundary_thickness
+        thickness = (self.boundary_ratio * shortest).clamp(max=most)
+        return end_length, torch.stack([thickness.clamp(min=least) - thickness / 2, thickness / 2], dim=1)
 
 
 def keep_background(areas: Tensor, ratio: float) -> Tensor:
@@ -197,7 +201,10 @@ def _describe(
     end_length: Tensor,
     reach: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Area (M,) and geometry (M, 4) of each pair, as its own word has it: centre under ends under boundary."""
+    """Area (M,) and geometry (M, 4) of each pair, as its own word has it: centre under ends under boundary.
+
+    ``end_length`` and ``reach`` are those of ``TargetMaker._measure``, ``inside`` and ``offsets`` those of ``_scan``.
+    """
     corners = outlines.corners()
     top_left, top_right, bottom_right, bottom_left = corners.unbind(dim=1)
     area = torch.where(inside, CENTER, BACKGROUND)
@@ -209,7 +216,7 @@ def _describe(
         in_strip = _scan(strip[word], place)[0]
         area = torch.where(in_strip, kind, area)
         geometry = torch.where(in_strip[:, None], place.repeat(1, 2) - ends[word], geometry)
-    on_boundary = _distance(outlines, word, place) <= reach[word]
+    on_boundary = _distance(outlines, word, place) <= reach[word, inside.long()]
     area = torch.where(on_boundary, BOUNDARY, area)
     return area, torch.where(on_boundary[:, None], 0.0, geometry) / UNIT
 

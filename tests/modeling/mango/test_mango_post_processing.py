@@ -172,17 +172,32 @@ def photographed_words(folder, number):
         yield [np.array(row[:8], np.float32).reshape(4, 2).clip(0, (1280, 720)) for row in rows if row[8] != "###"]
 
 
+LEAST = WordLocator(grid_size=1, stride=4).min_pixels
+
+
 def test_true_maps_of_photos_give_every_word_once_that_the_method_can_show(real_data):
     """Words fail that have too few positions, or that share every cell with a word that covers it more."""
     words = too_small = without_cell = found_words = 0
     for outlines in photographed_words(real_data, 25):
-        found, cells, maps = locate_truth(outlines, (720, 1280), 60, min_pixels=9)
+        found, cells, maps = locate_truth(outlines, (720, 1280), 60, min_pixels=LEAST)
         areas = [len(piece) for piece in pieces(maps.centre_line.numpy())]
         assert len(areas) == len(outlines), "each word is one piece, and no two join"
         words += len(outlines)
-        too_small += sum(area < 9 for area in areas)
+        too_small += sum(area < LEAST for area in areas)
         without_cell += int((cells.weight.sum(dim=1) == 0).sum())
         found_words += len(found.polygons)
         assert len(set(matched(found, outlines))) == len(found.polygons), "no word twice"
     assert words > 100 and words - too_small - without_cell <= found_words <= words - too_small
-    assert found_words > 0.8 * words
+    assert found_words > 0.98 * words
+
+
+@pytest.mark.parametrize(("short_side", "share"), [(360, 0.95), (216, 0.8)])
+def test_true_maps_of_small_photos_give_most_words(real_data, short_side, share):
+    """Half and 0.3 of the resolution: a word has few positions there."""
+    words, recovered = 0, 0
+    for photographed in photographed_words(real_data, 25):
+        outlines = [outline * (short_side / 720) for outline in photographed]
+        found, *_ = locate_truth(outlines, (short_side, short_side * 16 // 9), 60, min_pixels=LEAST)
+        words += len(outlines)
+        recovered += len(set(matched(found, outlines)))
+    assert recovered > share * words

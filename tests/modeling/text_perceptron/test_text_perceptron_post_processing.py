@@ -174,10 +174,10 @@ def recover_photos(photos) -> Counter:
 
 
 TOUCHING = 8.0  # pixels: two cells, in which boundaries run into each other
-LOW = 12.0  # pixels: three cells, of which the boundary takes two
+LOW = 12.0  # pixels: three cells, without which there may be no room for head, centre and tail beside each other
 
 
-@pytest.mark.parametrize("short_side, found", [(896, 0.98), (448, 0.92)])
+@pytest.mark.parametrize("short_side, found", [(896, 0.98), (448, 0.95), (269, 0.8)])
 def test_real_straight_words(real_data, short_side, found):
     """ICDAR 2015: all words but low and touching ones come back; tall ones alone are turned, to be read downwards."""
     scale = short_side / 720
@@ -204,4 +204,4 @@ def test_real_curved_words(real_data):
         photos.append((polygons, ignored, (int(height) + 1, int(width) + 1)))
     outcome = recover_photos(photos)
     assert outcome["unexplained"] == 0 and outcome["turned"] < 0.1 * outcome["words"], outcome
-    assert outcome["words"] > 200 and outcome["found"] > 0.98 * outcome["words"], outcome
+    assert outcome["words"] > 200 and outcome["found"] > 0.97 * outcome["words"], outcome

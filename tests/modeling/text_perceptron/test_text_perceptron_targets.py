@@ -20,13 +20,15 @@ MAKER = TargetMaker(background_ratio=0.0)
 
 
 def test_a_rectangle_by_hand():
-    """Corners (9, 8) and (57, 32): the shortest side 24 gives strips of 6, the least thickness a boundary of 4."""
+    """Corners (9, 8) and (57, 32): the shortest side 24 gives strips of 6 and a boundary of 2.16, the least is 4: so
+    1.08 of it lies within, 2.92 beyond."""
     maps = MAKER([targets_of([[9, 8, 57, 8, 57, 32, 9, 32]], (48, 64))], (12, 16), 4)
     expected = np.zeros((12, 16), dtype=int)
     expected[2:8, 2:14] = CENTER
     expected[2:8, 2:4] = HEAD  # centres at x = 10 and 14
     expected[2:8, 13:14] = TAIL  # at 54
-    expected[[1, 2, 7, 8], 2:14] = BOUNDARY  # rows at y = 6, 10 and 30, 34: two pixels from the sides at 8 and 32
+    expected[[1, 8], 2:14] = BOUNDARY  # y = 6 and 34: two pixels beyond the sides; those at 10 and 30 are within
+    expected[[1, 2, 7, 8], 14] = BOUNDARY  # x = 58: one pixel beyond the corners, and two above or below them
     np.testing.assert_array_equal(maps.areas[0], expected)
     unit = 32.0
     x, y = 4 * 6 + 2, 4 * 4 + 2
@@ -39,6 +41,17 @@ def test_a_rectangle_by_hand():
     assert ((maps.word[0] == 0) == (maps.areas[0] > 0)).all() and maps.counted.all()
 
 
+@pytest.mark.parametrize(("top", "rows"), [(12, 1), (11, 1), (9, 2), (7, 2)])
+def test_a_word_of_a_cell_or_two_keeps_its_centre(top, rows):
+    """Heights of 3 to 8 pixels, down to y = 15: boundaries two pixels within would leave no centre."""
+    maps = MAKER([targets_of([[11, top, 35, top, 35, 15, 11, 15]], (32, 48))], (8, 12), 4)
+    column = maps.areas[0, :, 6]
+    inside = [row for row in range(8) if top < 4 * row + 2 < 15]
+    assert len(inside) == rows and all(column[inside] == CENTER)
+    assert column[inside[0] - 1] == column[inside[-1] + 1] == BOUNDARY
+    assert set(maps.areas[0, inside[0]].tolist()) >= {HEAD, TAIL}
+
+
 def brute_force(polygon, corners, size, ratios=(0.25, 4.0, 0.09, (4.0, 12.0))):
     """Areas (H, W) and geometry (4, H, W) of one word, cell by cell; ``corners`` are indices of top left, top right."""
     n, (first, last) = len(polygon), corners
@@ -48,7 +61,8 @@ def brute_force(polygon, corners, size, ratios=(0.25, 4.0, 0.09, (4.0, 12.0))):
     ends = [LineString([turned[0], turned[-1]]), LineString([turned[k], turned[k + 1]])]
     shortest = min(line.length for line in (top, bottom, *ends))
     strip = max(ratios[0] * max(shortest, 12), ratios[1])
-    thickness = min(max(ratios[2] * shortest, ratios[3][0]), ratios[3][1])
+    within = min(ratios[2] * shortest, ratios[3][1]) / 2
+    beyond = max(2 * within, ratios[3][0]) - within
 
     def along(start, towards):
         return start + strip * (towards - start) / np.linalg.norm(towards - start)
@@ -70,7 +84,7 @@ def brute_force(polygon, corners, size, ratios=(0.25, 4.0, 0.09, (4.0, 12.0))):
                         *(here.x - turned[pair[0]][0], here.y - turned[pair[0]][1]),
                         *(here.x - turned[pair[1]][0], here.y - turned[pair[1]][1]),
                     ]
-            if min(top.distance(here), bottom.distance(here)) <= thickness / 2:
+            if min(top.distance(here), bottom.distance(here)) <= (within if region.contains(here) else beyond):
                 areas[row, column] = BOUNDARY
                 geometry[:, row, column] = 0
     return areas, geometry / 32
