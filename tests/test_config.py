@@ -20,7 +20,7 @@ OVERLAYS = {
     "configs/Overfit.yaml": "configs/MaskRCNNSpotter_Light.yaml",
     "configs/DLD/Light.yaml": "configs/DLD/DLD_R50.yaml",
     "configs/Finetune.yaml": "configs/MaskRCNNSpotter_PPLCNet_CTC.yaml",
-    "configs/recipes/scene_student.yaml": "configs/DLD/TextPerceptron_DLD_R50.yaml",
+    "configs/recipes/light_student.yaml": "configs/DLD/TextPerceptron_DLD_R50.yaml",
 }
 
 CONFIGS = sorted(str(p.relative_to(toy.ROOT)) for p in (toy.ROOT / "configs").glob("**/*.yaml"))

@@ -11,8 +11,8 @@ PLAN = """
 data_sets: [{name: drawn, short_side: 96, lexicon: full}]
 rows:
   - {title: Vanilla, config: a.yaml}
-  - {title: DLD, config: b.yaml, weights: b.pth, opts: [MODEL.DLD.GAMMA, 0.3], paper: 62.3, seed: 1}
-  - {title: DLD, config: b.yaml, weights: c.pth, seed: 2}
+  - {title: DLD, config: b.yaml, weights: b.pth, opts: [MODEL.DLD.GAMMA, 0.3], paper: 62.3, seeds: [1]}
+  - {title: DLD, config: b.yaml, weights: "c_{seed}.pth", seeds: [2, 3]}
 comparisons:
   - {statement: better, first: DLD, second: Vanilla, expected: ">"}
 """
@@ -28,8 +28,9 @@ def test_a_plan(tmp_path):
     plan = load_plan(write(tmp_path, PLAN))
     assert plan.data_sets == [DataSet("drawn", 96, "full")]
     assert plan.rows[0] == Row("Vanilla", "a.yaml")
-    assert plan.rows[1] == Row("DLD", "b.yaml", "b.pth", ["MODEL.DLD.GAMMA", 0.3], "62.3", 1)
-    assert [row.name for row in plan.rows] == ["Vanilla", "DLD (seed 1)", "DLD (seed 2)"]
+    assert plan.rows[1] == Row("DLD", "b.yaml", "b.pth", ["MODEL.DLD.GAMMA", 0.3], "62.3", [1])
+    assert [row.name for row in plan.rows] == ["Vanilla", "DLD (seed 1)", "DLD (seed 2)", "DLD (seed 3)"]
+    assert [row.weights for row in plan.rows] == ["", "b.pth", "c_2.pth", "c_3.pth"]
     assert plan.comparisons == [Comparison("better", "DLD", "Vanilla", ">", "e2e_none", "")]
     assert plan.reference == "Vanilla"
 
@@ -65,8 +66,9 @@ def test_a_row_with_an_overlay_and_options(tmp_path):
         ("short_side: 96", "short_side: 96, min_score: 6", "'min_score' must be a number from 0 to 1; it is 6"),
         ("short_side: 96, ", "", "data_sets, entry 1 lacks the field 'short_side'"),
         ("weights: b.pth", "weight: b.pth", "rows, entry 2: there is no field 'weight'; known are title, config"),
+        ("seeds: [2, 3]", "seeds: 2", "rows, entry 3: 'seeds' must be a list of whole numbers; it is 2"),
         ("[MODEL.DLD.GAMMA, 0.3]", "[MODEL.DLD.GAMMA]", "rows, entry 2: 'opts' must be a list KEY, VALUE"),
-        ("weights: c.pth, seed: 2", "weights: c.pth, seed: 1", r"two rows are called 'DLD \(seed 1\)'"),
+        ("seeds: [2, 3]", "seeds: [2, 1]", r"two rows are called 'DLD \(seed 1\)'"),
         ("second: Vanilla", "second: Vanila", "comparisons, entry 1: second names 'Vanila', which is no row's title"),
         ('">"', '">="', "comparisons, entry 1: 'expected' is '>='; use '>' or '<'"),
         ('">"', '">", figure: speed', "comparisons, entry 1: there is no figure 'speed'; use one of detection"),

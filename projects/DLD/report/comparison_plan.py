@@ -7,12 +7,12 @@ data_sets:
     min_score: 0.6            # optional, TEST.TEXT.SCORE_THRESHOLD of all rows; each makes a table of its own
 reference: Vanilla 1.0        # optional: whose figures the others' are compared with; by default the first row
 rows:
-  - title: Vanilla 1.0        # rows of one title are runs (seeds) of one method
+  - title: Vanilla 1.0        # rows of one title are runs of one method
     config: configs/recipes/roi_spotter.yaml              # a YAML file, a trained model's name, or a list of them
     weights: output/recipes/roi_spotter/model_final.pth   # optional: by default the config's MODEL.WEIGHTS
     opts: [MODEL.DLD.FIXED_SCALE, 0.5]                    # optional: KEY, VALUE, ...
     paper: 62.3 / 71.4        # optional, shown as it is
-    seed: 1                   # optional, shown
+    seeds: [1, 2]             # optional: a run of each, which stands for {seed} in 'weights'
 comparisons:
   - statement: DLD reads better than distillation alone
     first: DLD 0.1            # titles
@@ -22,8 +22,8 @@ comparisons:
     paper: 63.9 > 59.6        # optional, shown as it is
 """
 
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,19 +68,19 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Row:
-    """One trained model; rows of one title are runs of one method."""
+    """One trained model, or one for each of ``seeds``; rows of one title are runs of one method."""
 
     title: str
     config: str | list
     weights: str = ""
     opts: list = field(default_factory=list)
     paper: str = ""
-    seed: int | None = None
+    seeds: Sequence[int] = ()
 
     @property
     def name(self) -> str:
-        """The title, with the seed where there is one."""
-        return self.title if self.seed is None else f"{self.title} (seed {self.seed})"
+        """The title, with the seed where there is one; of a single run."""
+        return f"{self.title} (seed {self.seeds[0]})" if self.seeds else self.title
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def load_plan(path: str | Path) -> Plan:
     known = {"data_sets", "reference", "rows", "comparisons"}
     if not isinstance(content, dict) or set(content) - known:
         raise ValueError(f"{path}: expected the fields {', '.join(sorted(known))}; it has {_listed(content)}.")
-    rows = _entries(content, "rows", Row, path)
+    rows = [run for row in _entries(content, "rows", Row, path) for run in _runs(row)]
     plan = Plan(
         str(path),
         _entries(content, "data_sets", DataSet, path),
@@ -132,6 +132,12 @@ def load_plan(path: str | Path) -> Plan:
     )
     _check(plan)
     return plan
+
+
+def _runs(row: Row) -> list[Row]:
+    """A row of each seed."""
+    weights = [row.weights.replace("{seed}", str(seed)) for seed in row.seeds]
+    return [replace(row, weights=file, seeds=[seed]) for file, seed in zip(weights, row.seeds, strict=True)] or [row]
 
 
 def _entries(content: Mapping, name: str, kind: type[Entry], path: str | Path, needed: bool = True) -> list[Entry]:
@@ -163,7 +169,9 @@ def _value(value: Any, kind: Any, place: str) -> Any:
         return value
     if kind is list and isinstance(value, list) and len(value) % 2 == 0:
         return value
-    if kind in (int, int | None) and isinstance(value, int):
+    if kind is int and isinstance(value, int):
+        return value
+    if kind == Sequence[int] and isinstance(value, list) and all(isinstance(seed, int) for seed in value):
         return value
     if kind == float | None and isinstance(value, int | float) and 0 <= value <= 1:
         return float(value)
@@ -172,6 +180,7 @@ def _value(value: Any, kind: Any, place: str) -> Any:
         str | list: "a file or a list of files",
         list: "a list KEY, VALUE, ...",
         float | None: "a number from 0 to 1",
+        Sequence[int]: "a list of whole numbers",
     }
     wanted = wanted.get(kind, "a whole number")
     raise ValueError(f"{place} must be {wanted}; it is {value!r}.")
@@ -181,7 +190,7 @@ def _check(plan: Plan) -> None:
     names = [row.name for row in plan.rows]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise ValueError(f"{plan.source}: two rows are called '{twice}'; give each its own title, or its own 'seed'.")
+        raise ValueError(f"{plan.source}: two rows are called '{twice}'; give each its own title, or its own number in 'seeds'.")
     sets = [(data_set.key, data_set.lexicon) for data_set in plan.data_sets]
     if len(set(sets)) < len(sets):
         keys = "; ".join(key for key, _ in sets)
