@@ -190,7 +190,9 @@ def _check(plan: Plan) -> None:
     names = [row.name for row in plan.rows]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise ValueError(f"{plan.source}: two rows are called '{twice}'; give each its own title, or its own number in 'seeds'.")
+        raise ValueError(
+            f"{plan.source}: two rows are called '{twice}'; give each its own title, or its own number in 'seeds'."
+        )
     sets = [(data_set.key, data_set.lexicon) for data_set in plan.data_sets]
     if len(set(sets)) < len(sets):
         keys = "; ".join(key for key, _ in sets)
