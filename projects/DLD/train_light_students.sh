@@ -8,7 +8,7 @@
 #   DATA=scenes bash projects/DLD/train_light_students.sh [KEY VALUE ...]
 #
 # It begins in output/recipes/roi_spotter and draws on the scenes, both of projects/DLD/train_recipes.sh. SPOTTER=mask_rcnn,
-# SPOTTER=text_perceptron or SPOTTER=mango does a part of the work. DATA=photos teaches the last two photos, which
+# SPOTTER=text_perceptron or SPOTTER=mango and SEEDS=1 or SEEDS=2 do a part of the work. DATA=photos teaches the last two photos, which
 # projects/DLD/train_photo_students.sh prepares; their teachers begin in those of scenes. A spotter takes about an hour of a core.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -34,18 +34,18 @@ train() { # folder; config, its overlay; options
         --config-file "configs/$2" "configs/$3" configs/recipes/light_student.yaml OUTPUT_DIR "$students/$1" "${@:4}" "${common[@]}"
 }
 
-teach() { # spotter; its config; iterations on scenes
+teach() { # spotter; its config; iterations on scenes, and on photos
     schedule=(SOLVER.BASE_LR 0.001 SOLVER.WARMUP_ITERS 50)
     train "scenes/$1/teacher" "$2" Light.yaml MODEL.WEIGHTS "$start" SOLVER.MAX_ITER "$3" "${schedule[@]}" \
         INPUT.MIN_SIZE_TRAIN "(192, 256, 320, 384)"
-    [[ "$data" == scenes ]] || train "photos/$1/teacher" "$2" Light.yaml SOLVER.MAX_ITER 600 "${schedule[@]}" "${photos[@]}" \
+    [[ "$data" == scenes ]] || train "photos/$1/teacher" "$2" Light.yaml SOLVER.MAX_ITER "$4" "${schedule[@]}" "${photos[@]}" \
         MODEL.WEIGHTS "$students/scenes/$1/teacher/model_final.pth" INPUT.MIN_SIZE_TRAIN "(256, 320, 384, 448, 512, 640)"
 }
 
 learn() { # spotter; its config; teacher; the weight of detection
     options=()
     [[ "$data" == scenes ]] || options=("${photos[@]}" INPUT.MIN_SIZE_TRAIN "(384, 512, 640)")
-    for seed in 1 2; do
+    for seed in ${SEEDS:-1 2}; do
         for scale in 0.5 0.3; do
             at=("${options[@]}" MODEL.WEIGHTS "$3" MODEL.DLD.SCALES "($scale,)" MODEL.DLD.COSTS "($scale,)" SEED "$seed")
             train "$data/$1/skd_${scale}_$seed" "$2" DLD/Light.yaml "${at[@]}"
@@ -60,12 +60,12 @@ mask_rcnn() {
 }
 
 text_perceptron() {
-    teach text_perceptron TextPerceptron_R50.yaml 600
+    teach text_perceptron TextPerceptron_R50.yaml 600 600
     learn text_perceptron DLD/TextPerceptron_DLD_R50.yaml "$students/$data/text_perceptron/teacher/model_final.pth" 0.5
 }
 
 mango() {
-    teach mango MANGO_R50.yaml 800
+    teach mango MANGO_R50.yaml 800 400
     learn mango DLD/MANGO_DLD_R50.yaml "$students/$data/mango/teacher/model_final.pth" 0.5
 }
 
