@@ -73,7 +73,8 @@ def add_run_defaults(cfg: CN) -> None:
     # Words whose combined score is lower are returned by no model, and do not count. [modeling/score_threshold.py]
     evaluation.SCORE_THRESHOLD = 0.0
     # A word's combined score is det_score ** a * text_score ** b for these a and b: (1, 1) is the product, (0.5, 0.5)
-    # the geometric mean. [modeling/score_threshold.py]
+    # the geometric mean. With (1, 0) detection alone decides, and words that are recognised as the empty text are kept,
+    # which are left out otherwise: so a detector is scored before its recogniser reads. [modeling/score_threshold.py]
     evaluation.SCORE_POWERS = (1.0, 1.0)
     # Also measure recognition with ground-truth boxes (one more pass over the images).
     evaluation.READ_GROUND_TRUTH = False

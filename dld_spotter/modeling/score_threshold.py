@@ -22,7 +22,8 @@ class WordScoring:
 
     Attributes:
         threshold: words whose combined score is lower are left out.
-        powers: a and b, not negative; (1, 1) is the product, (0.5, 0.5) the geometric mean.
+        powers: a and b, not negative; (1, 1) is the product, (0.5, 0.5) the geometric mean. With a b of 0, what is
+            recognised does not decide what counts as a word.
     """
 
     threshold: float = 0.0
@@ -62,7 +63,7 @@ class WordScoring:
     def finish(self, found: Instances, record: dict, network_size: tuple[int, int]) -> Instances:
         """Predictions as a user gets them: with ``pred_word_scores``, in the pixels of the original image.
 
-        Words below the threshold, and those recognised as the empty text, are left out.
+        Words below the threshold are left out, and, unless b is 0, those recognised as the empty text.
 
         Args:
             found: with ``scores``, ``pred_text`` (N, T) and ``pred_text_scores``, in the network's pixels.
@@ -70,7 +71,9 @@ class WordScoring:
             network_size: height and width where the record has none.
         """
         found.pred_word_scores = self.combine(found.scores, found.pred_text_scores)
-        first = found.pred_text[:, 0]
-        kept = (found.pred_word_scores >= self.threshold) & (first != END) & (first != PAD)
+        kept = found.pred_word_scores >= self.threshold
+        if self.powers[1] > 0:
+            first = found.pred_text[:, 0]
+            kept &= (first != END) & (first != PAD)
         height, width = record.get("height", network_size[0]), record.get("width", network_size[1])
         return detector_postprocess(found[kept], height, width)

@@ -134,8 +134,9 @@ class GraphReader:
         seen = full if scale is None else rescale(full, scale)
         found = self._find(seen)
         texts, text_scores, word_columns = self._recognise(found, seen, full, 1.0 if scale is None else scale)
-        scores = combine(found.scores, text_scores, self.settings["TEST.TEXT.SCORE_POWERS"])
-        kept = [i for i, text in enumerate(texts) if text and scores[i] >= self.settings["TEST.TEXT.SCORE_THRESHOLD"]]
+        powers, least = self.settings["TEST.TEXT.SCORE_POWERS"], self.settings["TEST.TEXT.SCORE_THRESHOLD"]
+        scores = combine(found.scores, text_scores, powers)
+        kept = [i for i, text in enumerate(texts) if (text or powers[1] == 0) and scores[i] >= least]
         rows, columns = mask_size(height, width)
         to_mask = np.array([columns / seen.size[1], rows / seen.size[0]] * 2, np.float32)
         polygons = outlines(found.boxes[kept] * to_mask, found.masks[kept], (rows, columns))

@@ -49,6 +49,15 @@ def test_words_below_the_threshold_and_empty_ones_are_left_out():
     torch.testing.assert_close(kept.pred_boxes.tensor, torch.tensor([[4.0, 4, 60, 40]]))
 
 
+def test_words_of_the_empty_text_are_kept_where_recognition_does_not_count():
+    words = found([0.9, 0.4, 0.9], [0.1, 0.9, 0.1], ["a", "b", "c"])
+    words.pred_text[2] = PAD
+    words.pred_text[2, 0] = END
+    kept = WordScoring(0.5, (1.0, 0.0)).finish(words, {"height": 80, "width": 120}, (40, 60))
+    assert CHARSET.decode(kept.pred_text) == ["a", ""]
+    assert kept.pred_word_scores.tolist() == pytest.approx([0.9, 0.9])
+
+
 @pytest.mark.parametrize("powers", [(1.0,), (1.0, -1.0)])
 def test_powers_that_make_no_sense_are_refused(powers):
     with pytest.raises(ValueError, match=r"TEST\.TEXT\.SCORE_POWERS"):

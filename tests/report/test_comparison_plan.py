@@ -46,6 +46,14 @@ def test_the_project_s_own_plans_and_their_configs(path, monkeypatch):
         assert trained or Path(cfg.MODEL.WEIGHTS).is_file()
 
 
+def test_detection_alone(tmp_path):
+    text = PLAN.replace("lexicon: full", "min_score: 0.25, score_powers: [1, 0]").replace("a.yaml", "synthetic-dld")
+    plan = load_plan(write(tmp_path, text))
+    assert plan.data_sets[0].key == "drawn, shorter side 96, score at least 0.25, score powers [1, 0]"
+    evaluation = row_config(plan.rows[0], plan.data_sets[0]).TEST.TEXT
+    assert (evaluation.SCORE_THRESHOLD, tuple(evaluation.SCORE_POWERS)) == (0.25, (1, 0))
+
+
 def test_a_row_with_an_overlay_and_options(tmp_path):
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text("MODEL: {DLD: {FIXED_SCALE: 0.5}}")

@@ -76,7 +76,8 @@ def row_config(row: Row, data_set: DataSet) -> CfgNode:
     """The row's config at the data set's resolution. The row's opts come last, so that it may have its own."""
     weights = ["MODEL.WEIGHTS", row.weights] if row.weights else []
     least = [] if data_set.min_score is None else ["TEST.TEXT.SCORE_THRESHOLD", data_set.min_score]
-    return load_cfg(row.config, ["INPUT.MIN_SIZE_TEST", data_set.short_side, *least, *weights, *row.opts])
+    powers = [] if data_set.score_powers is None else ["TEST.TEXT.SCORE_POWERS", data_set.score_powers]
+    return load_cfg(row.config, ["INPUT.MIN_SIZE_TEST", data_set.short_side, *least, *powers, *weights, *row.opts])
 
 
 def common_protocol(plan: Plan, configs: Mapping[str, CfgNode]) -> Protocol:

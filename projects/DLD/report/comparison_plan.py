@@ -5,6 +5,7 @@ data_sets:
     short_side: 384           # the full resolution, INPUT.MIN_SIZE_TEST; the rows' INPUT.MAX_SIZE_TEST holds as well
     lexicon: full             # optional, one an entry; without a list of that name, "full" is all annotated words
     min_score: 0.6            # optional, TEST.TEXT.SCORE_THRESHOLD of all rows; each makes a table of its own
+    score_powers: [1, 0]      # optional, likewise TEST.TEXT.SCORE_POWERS; [1, 0]: detection, whatever is recognised
 reference: Vanilla 1.0        # optional: whose figures the others' are compared with; by default the first row
 rows:
   - title: Vanilla 1.0        # rows of one title are runs of one method
@@ -52,18 +53,21 @@ class DataSet:
         short_side: pixels of the shorter side, INPUT.MIN_SIZE_TEST.
         lexicon: the name of a word list, "" for none.
         min_score: words scored lower do not count; None leaves it to the rows' configs.
+        score_powers: of the score of a word; None likewise.
     """
 
     name: str
     short_side: int
     lexicon: str = ""
     min_score: float | None = None
+    score_powers: list | None = None
 
     @property
     def key(self) -> str:
-        """Name, resolution, and the least score if there is one."""
+        """Name, resolution, and the least score and the powers where they are given."""
         least = "" if self.min_score is None else f", score at least {self.min_score:g}"
-        return f"{self.name}, shorter side {self.short_side}{least}"
+        powers = "" if self.score_powers is None else f", score powers {self.score_powers}"
+        return f"{self.name}, shorter side {self.short_side}{least}{powers}"
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ def _value(value: Any, kind: Any, place: str) -> Any:
         return str(value)
     if kind == str | list and isinstance(value, list) and all(isinstance(file, str) for file in value):
         return value
-    if kind is list and isinstance(value, list) and len(value) % 2 == 0:
+    if kind in (list, list | None) and isinstance(value, list) and len(value) % 2 == 0:
         return value
     if kind is int and isinstance(value, int):
         return value
@@ -179,6 +183,7 @@ def _value(value: Any, kind: Any, place: str) -> Any:
         str: "text",
         str | list: "a file or a list of files",
         list: "a list KEY, VALUE, ...",
+        list | None: "a list of two numbers",
         float | None: "a number from 0 to 1",
         Sequence[int]: "a list of whole numbers",
     }
