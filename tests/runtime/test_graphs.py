@@ -155,6 +155,20 @@ def test_options_between_the_graphs_can_be_changed(exported):
     assert all(word.text_score >= 0.99 and word.score == word.text_score for word in few.words)
 
 
+@pytest.mark.parametrize(("powers", "kept"), [("(1.0, 0.0)", True), ("(1.0, 0.1)", False)])
+def test_the_empty_text_counts_where_recognition_does_not(exported, monkeypatch, powers, kept):
+    reader = GraphReader.load(exported, "onnx", ["TEST.TEXT.SCORE_POWERS", powers, "TEST.TEXT.SCORE_THRESHOLD", "0.0"])
+    recognise = reader._recognise
+
+    def nothing_is_recognised(*given):
+        texts, *others = recognise(*given)
+        return [""] * len(texts), *others
+
+    monkeypatch.setattr(reader, "_recognise", nothing_is_recognised)
+    (result,) = reader.read([cv2.imread(str(SCENE))])
+    assert bool(result.words) is kept and all(word.text == "" and word.score == word.det_score for word in result.words)
+
+
 @pytest.mark.parametrize(
     "opts",
     [
