@@ -32,7 +32,14 @@ def plan(tmp_path):
         weights = tmp_path / f"{title}{seed}.pth"
         if title != "later":
             weights.write_bytes(f"{title}{seed}".encode())
-        rows.append({"title": title, "config": str(tmp_path / "config.yaml"), "weights": str(weights), "seed": seed})
+        rows.append(
+            {
+                "title": title,
+                "config": str(tmp_path / "config.yaml"),
+                "weights": str(weights),
+                "seeds": [seed] if seed else [],
+            }
+        )
     rows[0]["paper"] = "62.3 | 71.4"
     content = {
         "data_sets": [{"name": "compared_toy", "short_side": 96, "lexicon": "full"}],
