@@ -72,6 +72,7 @@ def test_a_row_with_an_overlay_and_options(tmp_path):
         ("[{name: drawn, short_side: 96, lexicon: full}]", "[]", "'data_sets' must be a list with one entry or more"),
         ("short_side: 96", "short_side: big", "data_sets, entry 1: 'short_side' must be a whole number; it is 'big'"),
         ("short_side: 96", "short_side: 96, min_score: 6", "'min_score' must be a number from 0 to 1; it is 6"),
+        ("lexicon: full", "score_powers: [1, x]", r"'score_powers' must be a list of two numbers; it is \[1, 'x'\]"),
         ("short_side: 96, ", "", "data_sets, entry 1 lacks the field 'short_side'"),
         ("weights: b.pth", "weight: b.pth", "rows, entry 2: there is no field 'weight'; known are title, config"),
         ("seeds: [2, 3]", "seeds: 2", "rows, entry 3: 'seeds' must be a list of whole numbers; it is 2"),

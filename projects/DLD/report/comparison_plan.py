@@ -171,11 +171,13 @@ def _value(value: Any, kind: Any, place: str) -> Any:
         return str(value)
     if kind == str | list and isinstance(value, list) and all(isinstance(file, str) for file in value):
         return value
-    if kind in (list, list | None) and isinstance(value, list) and len(value) % 2 == 0:
+    if kind is list and isinstance(value, list) and len(value) % 2 == 0:
+        return value
+    if (kind == Sequence[int] and _numbers(value, int)) or (
+        kind == list | None and _numbers(value, int | float) and len(value) == 2
+    ):
         return value
     if kind is int and isinstance(value, int):
-        return value
-    if kind == Sequence[int] and isinstance(value, list) and all(isinstance(seed, int) for seed in value):
         return value
     if kind == float | None and isinstance(value, int | float) and 0 <= value <= 1:
         return float(value)
@@ -189,6 +191,10 @@ def _value(value: Any, kind: Any, place: str) -> Any:
     }
     wanted = wanted.get(kind, "a whole number")
     raise ValueError(f"{place} must be {wanted}; it is {value!r}.")
+
+
+def _numbers(value: Any, kind: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(number, kind) for number in value)
 
 
 def _check(plan: Plan) -> None:
